@@ -1,0 +1,1 @@
+//! Validator checkpoint files: reading, checking, writing.

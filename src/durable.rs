@@ -1,0 +1,139 @@
+//! Writing files so that a power cut leaves the old content or the new, never half of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed, and on which path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct Error {
+    /// What was being done: `write`, `rename`, `sync` …
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Replaces `path` by `content`: temporary name in the same directory, fsync, rename, directory fsync.
+///
+/// When this returns, the new content survives a power cut. When it fails, the old content stands.
+pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let temporary = temporary_name(path);
+    let written = create_and_fill(&temporary, content, mode)
+        .map_err(|source| Error {
+            action: "write",
+            path: temporary.clone(),
+            source,
+        })
+        .and_then(|()| rename(&temporary, path));
+    if written.is_err() {
+        // Best effort: what is left is swept at the next start.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Renames `from` to `to` and makes the rename durable.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(|source| Error {
+        action: "rename",
+        path: from.to_owned(),
+        source,
+    })?;
+    sync_directory(parent(to))
+}
+
+/// Removes a file and makes the removal durable. A file that is not there is no error.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error {
+            action: "remove",
+            path: path.to_owned(),
+            source,
+        }),
+        _ => sync_directory(parent(path)),
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|source| Error {
+            action: "sync",
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// The name that [`write`] fills before it renames: a leading dot and `.partial`, so that a sweep finds leftovers.
+pub fn temporary_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.partial"))
+}
+
+fn create_and_fill(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    // A leftover of an interrupted write is nobody's: one writer per path is the callers' rule.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_replaces_the_whole_content_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        write(&path, b"a longer first content", 0o600).unwrap();
+        write(&path, b"second", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_names_the_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/record.json");
+        let error = write(&path, b"x", 0o600).unwrap_err();
+        assert!(
+            error.to_string().contains("missing/.record.json.partial"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_leftover_of_an_interrupted_write_does_not_stop_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.json");
+        File::create(temporary_name(&path)).unwrap();
+        write(&path, b"new", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn removing_what_is_not_there_succeeds() {
+        let directory = tempfile::tempdir().unwrap();
+        remove(&directory.path().join("nothing")).unwrap();
+    }
+}

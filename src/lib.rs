@@ -1,0 +1,10 @@
+//! Ostler looks after the workload on its host: it starts, stops, repairs and snapshots it, and reports.
+//!
+//! Imports point downwards: `cli`, `http`, `report` know `operation`; `operation` knows `runtime`,
+//! `workload`, `data` and `checkpoint`; those four know nobody above them and not each other.
+//! The plain types that cross the wire live in `protocol`, at the bottom.
+
+pub mod checkpoint;
+pub mod data;
+pub mod durable;
+pub mod sensor;

@@ -1,0 +1,1 @@
+//! What the host's sensors and the kernel say: temperatures, load, memory, disks, network.

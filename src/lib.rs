@@ -5,6 +5,12 @@
 //! The plain types that cross the wire live in `protocol`, at the bottom.
 
 pub mod checkpoint;
+pub mod clock;
 pub mod data;
 pub mod durable;
+pub mod feed;
+pub mod operation;
+pub mod protocol;
+pub mod runtime;
 pub mod sensor;
+pub mod workload;

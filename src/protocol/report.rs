@@ -1,0 +1,176 @@
+//! What goes out unasked: the state of a workload, telemetry, events, availability.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, OperationId};
+use crate::clock::Timestamp;
+use crate::sensor::Sample;
+
+/// How a workload's process is, by its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// It runs.
+    Running,
+    /// It ran and ended, or was stopped.
+    Stopped,
+    /// It exists and was never started.
+    Created,
+    /// Its runtime is starting it again and again.
+    Restarting,
+    /// It is frozen.
+    Paused,
+    /// Its runtime failed to remove it: it must be removed by hand.
+    Dead,
+    /// There is no such container, app or unit.
+    Missing,
+    /// The runtime itself is not there: no socket, no daemon.
+    RuntimeAbsent,
+    /// The runtime does not answer in time.
+    RuntimeUnresponsive,
+    /// The runtime answers, with something that is not understood.
+    Unknown,
+}
+
+/// How well a workload does its work, by its kind's probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It answers, and well.
+    Healthy,
+    /// It is coming up or catching up.
+    Starting,
+    /// It answers partly or not in time.
+    Degraded,
+    /// It does not do its work.
+    Failing,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// The state of a workload, retained, on change and at every heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadReport {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Its kind: `helium`, `ptn`, `harmony`, `generic`.
+    pub kind: String,
+    /// What runs it: `docker miner`, `systemd harmony.service` …
+    pub runtime: String,
+    /// How its process is.
+    pub state: RunState,
+    /// Why the state is what it is, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when the state is so, by the device's wall clock.
+    pub since: Timestamp,
+    /// How well it does its work.
+    pub health: Health,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_reason: Option<String>,
+    /// Its block height.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+    /// How many blocks it is behind its chain; negative where it is ahead of what the source knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<i64>,
+    /// The image or the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When this run was started, as the runtime says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// How often its runtime has restarted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// The operation that is at work on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+}
+
+/// One sample of the host, numbered so that a reader sees what is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// The session of the agent: grows at every start of it.
+    pub session: u64,
+    /// Counts the samples of a session from 1.
+    pub sequence: u64,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Whether it waited in the outbox while the broker was away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub historical: bool,
+    /// What was lost since the agent started, by queue.
+    pub dropped: Dropped,
+    /// How many commands were refused since the agent started.
+    pub refused: u64,
+    /// What the sensors say.
+    #[serde(flatten)]
+    pub sample: Sample,
+}
+
+/// What bounded queues have dropped since the agent started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Telemetry samples dropped from the outbox, oldest first.
+    pub telemetry: u64,
+    /// Events dropped from the outbox, oldest first.
+    pub events: u64,
+    /// Messages too large for the broker.
+    pub oversized: u64,
+}
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Somebody should act.
+    Error,
+}
+
+/// Something worth a line in a log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the device's wall clock.
+    pub at: Timestamp,
+    /// Whether that clock was synchronised.
+    pub clock_synced: bool,
+    /// How much it matters.
+    pub level: Level,
+    /// For programs: `workload-state`, `command-refused`, `part-restarted` …
+    pub kind: String,
+    /// The workload it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Name>,
+    /// For people.
+    pub message: String,
+}
+
+/// Whether the device is there; retained, and the last will.
+///
+/// Birth and will of one connection carry the same numbers: whoever reads can tell an old will, that
+/// arrives after a new birth, from a true one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Availability {
+    /// Whether the agent is connected.
+    pub state: Presence,
+    /// The session of the agent: grows at every start of it.
+    pub session: u64,
+    /// The connection within the session, from 1.
+    pub connection: u64,
+}
+
+/// `online` or `offline`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// The agent is connected.
+    Online,
+    /// It is not.
+    Offline,
+}

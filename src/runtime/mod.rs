@@ -1,0 +1,119 @@
+//! How a workload is stopped and started: Docker, PM2, systemd.
+//!
+//! A [`Runtime`] drives one workload. It never waits for ever: every call has a deadline of its own, so
+//! that a hung engine ends a step and not the agent.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::protocol::RunState;
+
+/// Why a runtime could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime is not there.
+    #[error("{runtime} is not there: {detail}")]
+    Absent {
+        /// `Docker engine at /var/run/docker.sock` …
+        runtime: String,
+        /// What the system said and what to do.
+        detail: String,
+    },
+    /// The runtime does not answer in time.
+    #[error("{runtime} did not answer within {} s while asked to {action}", deadline.as_secs_f32())]
+    Unresponsive {
+        /// `Docker engine at /var/run/docker.sock` …
+        runtime: String,
+        /// `stop container miner` …
+        action: String,
+        /// How long was waited.
+        deadline: Duration,
+    },
+    /// The workload does not exist.
+    #[error("{workload} does not exist in {runtime}")]
+    Missing {
+        /// `Docker engine at /var/run/docker.sock` …
+        runtime: String,
+        /// `container miner` …
+        workload: String,
+    },
+    /// The runtime answers, and refuses.
+    #[error("{runtime} cannot {action}: {detail}")]
+    Refused {
+        /// `Docker engine at /var/run/docker.sock` …
+        runtime: String,
+        /// `start container miner` …
+        action: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+/// What the runtime says of the workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// How its process is. Never `RuntimeAbsent`, `RuntimeUnresponsive` or `Missing`: those are errors.
+    pub state: RunState,
+    /// Why, in words: `exited with status 137`, `out of memory` …
+    pub reason: Option<String>,
+    /// Which run this is: changes at every start.
+    pub run: Option<String>,
+    /// When this run was started, as the runtime says it.
+    pub started_at: Option<String>,
+    /// The image or the program.
+    pub image: Option<String>,
+    /// How often the runtime has restarted it by itself.
+    pub restarts: Option<u64>,
+    /// What the runtime's own health check says: `healthy`, `unhealthy`, `starting`.
+    pub health: Option<String>,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was not running.
+    Already,
+    /// It ended by itself within its grace.
+    Cleanly,
+    /// It had to be killed.
+    Killed,
+}
+
+/// What a program that was run inside the workload gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit status.
+    pub status: i64,
+    /// Standard output, bounded.
+    pub stdout: String,
+    /// Standard error, bounded.
+    pub stderr: String,
+}
+
+/// Stops and starts one workload.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// `docker miner`, `systemd harmony.service` …
+    fn describe(&self) -> String;
+
+    /// How the workload is.
+    async fn inspect(&self) -> Result<Inspection, Error>;
+
+    /// Starts it; `false` where it ran already.
+    async fn start(&self) -> Result<bool, Error>;
+
+    /// Stops it: asks it to end, waits for `grace`, then kills it. It stays stopped.
+    async fn stop(&self, grace: Duration) -> Result<Stopped, Error>;
+
+    /// Runs a program inside the workload and gives what it wrote, at most until `deadline`.
+    async fn exec(&self, command: &[&str], deadline: Duration) -> Result<Output, Error>;
+
+    /// The last lines of the workload's log, at most `bytes` of them.
+    async fn logs(&self, lines: usize, bytes: usize) -> Result<String, Error>;
+
+    /// Returns when something may have changed: an event of the runtime, or the runtime itself coming or going.
+    ///
+    /// Where the runtime has no events this never returns; callers poll beside it.
+    async fn changed(&self);
+}

@@ -4,6 +4,8 @@
 //! yet is marked so in every report, never decides an age and never expires a command.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -60,6 +62,22 @@ impl<'de> Deserialize<'de> for Timestamp {
                 "`{text}` is not an RFC 3339 time such as 2026-01-31T12:00:00Z"
             ))
         })
+    }
+}
+
+/// Whether the wall clock is synchronised, as the sensors saw it last. Cheap to clone and share.
+#[derive(Clone, Debug, Default)]
+pub struct ClockSync(Arc<AtomicBool>);
+
+impl ClockSync {
+    /// Whether the wall clock can be believed.
+    pub fn synced(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the sensors saw.
+    pub fn set(&self, synced: bool) {
+        self.0.store(synced, Ordering::Relaxed);
     }
 }
 

@@ -13,8 +13,8 @@ pub use command::{Command, MAX_COMMAND_BYTES, Operation, Origin, Request};
 pub use device::{Capability, DeviceReport};
 pub use name::{BadName, Name, OperationId};
 pub use record::{
-    Failure, Found, MAX_STEPS, OperationRecord, Progress, Reason, Refusal, Refused, State, Step,
-    StepState,
+    Failure, Found, MAX_TRANSITIONS, OperationRecord, Progress, Reason, Refusal, Refused, State,
+    Step, StepState,
 };
 pub use report::{
     Availability, Dropped, Event, Health, Level, Presence, RunState, Telemetry, WorkloadReport,

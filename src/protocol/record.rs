@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Name, Operation, OperationId, Origin};
+use super::{Name, Operation, OperationId, Origin, Request};
 use crate::clock::Timestamp;
 
-/// The most steps that a record can hold; past it the operation fails instead of looping for ever.
-pub const MAX_STEPS: usize = 64;
+/// How often a record may be written; past it the operation fails instead of looping for ever.
+///
+/// A plain operation writes two records a step; the rest is room for recoveries.
+pub const MAX_TRANSITIONS: u32 = 128;
 
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -122,14 +124,14 @@ pub enum Reason {
     RuntimeFailed,
     /// The workload does not answer its probe in time.
     NotReady,
-    /// The operation's own deadline passed.
-    DeadlineExceeded,
+    /// Cancelled on request.
+    Cancelled,
     /// The agent or the host went down in the middle; what came of it is in `message`.
     Interrupted,
     /// What is asked is not possible in this state.
     NotPossible,
-    /// The record grew past its limit of steps.
-    TooManySteps,
+    /// The record was written too often: it would go round for ever.
+    TooManyTransitions,
 }
 
 /// Why an operation was refused or failed.
@@ -156,6 +158,8 @@ impl Failure {
 pub struct OperationRecord {
     /// Chosen by the requester.
     pub id: OperationId,
+    /// Counts the operations of this device, in the order in which they were accepted.
+    pub number: u64,
     /// What was asked.
     pub operation: Operation,
     /// On which workload; absent for the device's own operations.
@@ -202,9 +206,46 @@ pub struct OperationRecord {
     /// Which run of the workload was found before the first step: recovery compares with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Found>,
+    /// How often this record was written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub transitions: u32,
     /// How often the agent came back and found this operation running.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub recoveries: u32,
+}
+
+impl OperationRecord {
+    /// The record of a request that has just been accepted for `workload`.
+    pub fn accepted(request: Request, workload: Option<Name>, number: u64) -> Self {
+        Self {
+            id: request.id,
+            number,
+            operation: request.operation,
+            workload,
+            args: request.args,
+            dry_run: request.dry_run,
+            origin: request.origin,
+            state: State::Accepted,
+            accepted_at: Timestamp::now(),
+            started_at: None,
+            ended_at: None,
+            clock_synced: false,
+            expires_at: request.expires_at,
+            steps: Vec::new(),
+            progress: None,
+            changed: None,
+            output: None,
+            failure: None,
+            found: None,
+            transitions: 0,
+            recoveries: 0,
+        }
+    }
+
+    /// The step of that name, where it has been started.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name == name)
+    }
 }
 
 /// The workload as an operation found it.

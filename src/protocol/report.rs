@@ -32,6 +32,23 @@ pub enum RunState {
     Unknown,
 }
 
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RunState::Running => "running",
+            RunState::Stopped => "stopped",
+            RunState::Created => "created",
+            RunState::Restarting => "restarting",
+            RunState::Paused => "paused",
+            RunState::Dead => "dead",
+            RunState::Missing => "missing",
+            RunState::RuntimeAbsent => "runtime-absent",
+            RunState::RuntimeUnresponsive => "runtime-unresponsive",
+            RunState::Unknown => "unknown",
+        })
+    }
+}
+
 /// How well a workload does its work, by its kind's probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,0 +1,156 @@
+//! The arguments of each operation, typed: an unknown key or a value out of range is refused before anything happens.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::protocol::{Failure, Operation, OperationId, Reason};
+
+/// The longest grace that can be asked for, in seconds.
+const MAX_GRACE_S: u64 = 3600;
+
+/// The most lines of a log that can be asked for.
+const MAX_LINES: usize = 10_000;
+
+/// The lines of a log where no number was asked for.
+const DEFAULT_LINES: usize = 100;
+
+/// The arguments of one operation, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Arguments {
+    /// Of `start`: none.
+    Start,
+    /// Of `stop`: how long the workload may take to end by itself, instead of the configured time.
+    Stop { grace: Option<Duration> },
+    /// Of `restart`: the same.
+    Restart { grace: Option<Duration> },
+    /// Of `logs`: how many lines.
+    Logs { lines: usize },
+    /// Of `cancel`: which operation.
+    Cancel { operation: OperationId },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct None {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Grace {
+    grace_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logs {
+    lines: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cancel {
+    operation: OperationId,
+}
+
+impl Arguments {
+    /// Reads the arguments of `operation`.
+    pub fn read(operation: Operation, args: &Map<String, Value>) -> Result<Self, Failure> {
+        match operation {
+            Operation::Start => typed::<None>(operation, args).map(|None {}| Arguments::Start),
+            Operation::Stop => Ok(Arguments::Stop {
+                grace: grace(operation, args)?,
+            }),
+            Operation::Restart => Ok(Arguments::Restart {
+                grace: grace(operation, args)?,
+            }),
+            Operation::Logs => {
+                let lines = typed::<Logs>(operation, args)?
+                    .lines
+                    .unwrap_or(DEFAULT_LINES);
+                in_range(operation, "lines", lines, 1..=MAX_LINES)?;
+                Ok(Arguments::Logs { lines })
+            }
+            Operation::Cancel => typed::<Cancel>(operation, args)
+                .map(|Cancel { operation }| Arguments::Cancel { operation }),
+        }
+    }
+}
+
+fn grace(operation: Operation, args: &Map<String, Value>) -> Result<Option<Duration>, Failure> {
+    let Grace { grace_s } = typed(operation, args)?;
+    in_range(operation, "grace_s", grace_s.unwrap_or(0), 0..=MAX_GRACE_S)?;
+    Ok(grace_s.map(Duration::from_secs))
+}
+
+fn typed<T: DeserializeOwned>(
+    operation: Operation,
+    args: &Map<String, Value>,
+) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(Value::Object(args.clone())).map_err(|error| {
+        Failure::new(
+            Reason::BadArguments,
+            format!("the arguments of `{operation}`: {error}"),
+        )
+    })
+}
+
+fn in_range<T: PartialOrd + std::fmt::Display>(
+    operation: Operation,
+    key: &str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<(), Failure> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::BadArguments,
+        format!(
+            "the arguments of `{operation}`: {key} is {value}, not within {} to {}",
+            range.start(),
+            range.end()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(operation: Operation, args: Value) -> Result<Arguments, String> {
+        let Value::Object(args) = args else {
+            panic!("not an object")
+        };
+        Arguments::read(operation, &args).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn arguments_are_typed_and_in_range() {
+        use serde_json::json;
+        assert_eq!(read(Operation::Start, json!({})), Ok(Arguments::Start));
+        assert_eq!(
+            read(Operation::Restart, json!({"grace_s": 5})),
+            Ok(Arguments::Restart {
+                grace: Some(Duration::from_secs(5))
+            })
+        );
+        assert_eq!(
+            read(Operation::Logs, json!({})),
+            Ok(Arguments::Logs { lines: 100 })
+        );
+        for (operation, args, named) in [
+            (Operation::Start, json!({"x": 1}), "x"),
+            (Operation::Stop, json!({"grace_s": "5"}), "grace_s"),
+            (Operation::Stop, json!({"grace_s": -1}), "grace_s"),
+            (Operation::Stop, json!({"grace_s": 1e9 as u64}), "grace_s"),
+            (Operation::Logs, json!({"lines": 0}), "lines"),
+            (Operation::Cancel, json!({}), "operation"),
+            (Operation::Cancel, json!({"operation": "../x"}), "operation"),
+        ] {
+            let message = read(operation, args).unwrap_err();
+            assert!(message.contains(named), "{message}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What an operation works with: its workload, its record, its steps.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Ledger;
+use super::workload::Workload;
+use crate::protocol::{Failure, Found, OperationRecord, Reason, RunState, Step, StepState};
+use crate::runtime;
+
+/// How long an operation that was taken up again waits for its runtime before it has done anything.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often the agent may come back to an operation; one that brings the agent down each time must not go on for ever.
+const MAX_RECOVERIES: u32 = 8;
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What a step did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Did {
+    /// Whether it changed anything.
+    pub changed: bool,
+    /// What came of it, in words.
+    pub detail: Option<String>,
+}
+
+/// One operation at work. Every change of its record goes through here, and is durable before the next act.
+pub(super) struct Context {
+    pub ledger: Arc<Ledger>,
+    pub workload: Arc<Workload>,
+    pub record: OperationRecord,
+    /// Asked to cancel; heeded only where nothing has been done yet.
+    pub cancelled: CancellationToken,
+}
+
+impl Context {
+    /// Does one step: journals it as started, does it, journals it as done. A step that is done already is skipped.
+    pub async fn step(
+        &mut self,
+        name: &str,
+        work: impl Future<Output = Result<Did, Failure>>,
+    ) -> Result<(), Failure> {
+        match self.record.step(name).map(|step| step.state) {
+            Some(StepState::Done) => return Ok(()),
+            Some(StepState::Started | StepState::Failed) => {
+                self.record.steps.retain(|step| step.name != name)
+            }
+            None => {}
+        }
+        if self.record.steps.is_empty() && self.cancelled.is_cancelled() {
+            return Err(cancelled());
+        }
+        self.record.steps.push(Step {
+            name: name.to_owned(),
+            state: StepState::Started,
+            took_ms: None,
+            detail: None,
+        });
+        self.store().await?;
+        let begun = Instant::now();
+        let outcome = work.await;
+        self.record.progress = None;
+        if let Some(step) = self.record.steps.last_mut() {
+            step.took_ms = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+            match &outcome {
+                Ok(did) => (step.state, step.detail) = (StepState::Done, did.detail.clone()),
+                Err(failure) => {
+                    (step.state, step.detail) = (StepState::Failed, Some(failure.message.clone()))
+                }
+            }
+        }
+        if let Ok(did) = &outcome {
+            self.record.changed = Some(did.changed || self.record.changed == Some(true));
+        }
+        let stored = self.store().await;
+        // What the step itself met says more than a journal that cannot be written.
+        outcome.map(drop).and(stored)
+    }
+
+    /// The workload as this operation found it, looked at once and kept in the record before anything is done.
+    ///
+    /// After a boot the agent may be there before the runtime is: an operation that is taken up again waits for it.
+    pub async fn found(&mut self) -> Result<Found, Failure> {
+        if let Some(found) = &self.record.found {
+            return Ok(found.clone());
+        }
+        let patience = if self.recovered() {
+            RUNTIME_PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        let inspection = tokio::select! {
+            inspection = retry(patience, || self.workload.runtime.inspect()) => inspection.map_err(failure_of)?,
+            () = self.cancelled.cancelled() => return Err(cancelled()),
+        };
+        let found = Found {
+            running: inspection.state.runs(),
+            run: inspection.run,
+        };
+        self.record.found = Some(found.clone());
+        Ok(found)
+    }
+
+    /// Whether this operation was interrupted and taken up again.
+    pub fn recovered(&self) -> bool {
+        self.record.recoveries > 0
+    }
+
+    /// Whether it was interrupted so often that it must be what brings the agent down.
+    pub fn given_up(&self) -> bool {
+        self.record.recoveries > MAX_RECOVERIES
+    }
+
+    async fn store(&mut self) -> Result<(), Failure> {
+        self.ledger.store(&mut self.record).await
+    }
+}
+
+impl RunState {
+    /// Whether a stop has something to stop.
+    pub(super) fn runs(self) -> bool {
+        match self {
+            RunState::Running | RunState::Restarting | RunState::Paused => true,
+            RunState::Stopped
+            | RunState::Created
+            | RunState::Dead
+            | RunState::Missing
+            | RunState::RuntimeAbsent
+            | RunState::RuntimeUnresponsive
+            | RunState::Unknown => false,
+        }
+    }
+}
+
+/// Asks a runtime that is away or hung again and again, with growing pauses, for at most `patience`.
+///
+/// A runtime that answers with a refusal is asked no more: it was heard.
+pub(super) async fn retry<T, F>(
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, runtime::Error>
+where
+    F: Future<Output = Result<T, runtime::Error>>,
+{
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(250);
+    loop {
+        match ask().await {
+            Err(error @ (runtime::Error::Absent { .. } | runtime::Error::Unresponsive { .. }))
+                if begun.elapsed() + pause <= patience =>
+            {
+                tracing::warn!("{error}; trying again in {} ms", pause.as_millis());
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(Reason::Cancelled, "cancelled before its first step")
+}
+
+/// What an error of the runtime is to whoever asked.
+pub(super) fn failure_of(error: runtime::Error) -> Failure {
+    let reason = match &error {
+        runtime::Error::Absent { .. } => Reason::RuntimeAbsent,
+        runtime::Error::Unresponsive { .. } => Reason::RuntimeUnresponsive,
+        runtime::Error::Missing { .. } => Reason::WorkloadMissing,
+        runtime::Error::Refused { .. } => Reason::RuntimeFailed,
+    };
+    Failure::new(reason, error.to_string())
+}

@@ -1,0 +1,450 @@
+//! The engine: takes requests, sees to it that each is journalled once, and hands them to their lanes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::arguments::Arguments;
+use super::journal::Quarantined;
+use super::lane::{Runner, WAITING};
+use super::ledger::Ledger;
+use super::workload::Workload;
+use super::{logs, observe};
+use crate::clock::{ClockSync, Timestamp};
+use crate::durable;
+use crate::feed::{Feed, Update};
+use crate::protocol::{
+    Capability, Failure, Name, OperationId, OperationRecord, Origin, Reason, Refusal, Refused,
+    Request, State, WorkloadReport,
+};
+
+/// How many refusals are kept for whoever asks; all are counted.
+const REFUSALS: usize = 64;
+
+/// How many logs may be read at the same time.
+const READERS: usize = 4;
+
+/// What the engine is built from.
+pub struct Parts {
+    /// Where the journal lives.
+    pub state_dir: PathBuf,
+    /// The workloads of this device.
+    pub workloads: Vec<Workload>,
+    /// Where updates go.
+    pub feed: Feed,
+    /// Whether the wall clock can be believed.
+    pub clock: ClockSync,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// New: its record is durable, its turn comes.
+    Accepted(Box<OperationRecord>),
+    /// Seen before: the record as it stands; nothing was done.
+    Known(Box<OperationRecord>),
+    /// Not accepted; nothing was done and nothing was written.
+    Refused(Box<Refusal>),
+}
+
+/// Takes requests, journals and runs them. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    lanes: BTreeMap<Name, Lane>,
+    ledger: Arc<Ledger>,
+    runner: Arc<Runner>,
+    feed: Feed,
+    clock: ClockSync,
+    refused: AtomicU64,
+    refusals: Mutex<VecDeque<Refusal>>,
+    readers: Arc<Semaphore>,
+    /// One request at a time: two of the same id must not both be new.
+    door: tokio::sync::Mutex<()>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+struct Lane {
+    workload: Arc<Workload>,
+    sender: mpsc::Sender<OperationId>,
+    /// Taken when the lane begins to run.
+    receiver: Mutex<Option<mpsc::Receiver<OperationId>>>,
+}
+
+impl Engine {
+    /// Opens the journal and takes up what was unfinished. Nothing runs before [`Engine::spawn`].
+    pub async fn open(parts: Parts) -> Result<(Self, Vec<Quarantined>), durable::Error> {
+        let Parts {
+            state_dir,
+            workloads,
+            feed,
+            clock,
+        } = parts;
+        let directory = state_dir.join("operations");
+        let (ledger, unfinished, quarantined) =
+            Ledger::open(&directory, feed.clone(), clock.clone())?;
+        let ledger = Arc::new(ledger);
+        let lanes = workloads.into_iter().map(|workload| {
+            // What waited before comes first; the bound counts for what is new.
+            let (sender, receiver) = mpsc::channel(WAITING + unfinished.len());
+            let lane = Lane {
+                workload: Arc::new(workload),
+                sender,
+                receiver: Mutex::new(Some(receiver)),
+            };
+            (lane.workload.name.clone(), lane)
+        });
+        let engine = Self(Arc::new(Inner {
+            lanes: lanes.collect(),
+            runner: Arc::new(Runner::new(ledger.clone(), clock.clone())),
+            ledger,
+            feed,
+            clock,
+            refused: AtomicU64::new(0),
+            refusals: Mutex::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
+            door: tokio::sync::Mutex::new(()),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }));
+        for record in unfinished {
+            engine.take_up(record).await;
+        }
+        Ok((engine, quarantined))
+    }
+
+    /// Puts an operation that the last run of the agent left unfinished into its lane again.
+    async fn take_up(&self, mut record: OperationRecord) {
+        let inner = &self.0;
+        let lane = record
+            .workload
+            .as_ref()
+            .and_then(|name| inner.lanes.get(name));
+        record.recoveries += 1;
+        let failure = match lane {
+            Some(lane) => {
+                let id = record.id.clone();
+                inner.runner.expect(&id);
+                // In memory only: the next step writes it.
+                inner.ledger.keep(record.clone());
+                match lane.sender.try_send(id) {
+                    Ok(()) => return,
+                    Err(_) => {
+                        Failure::new(Reason::QueueFull, "too many operations were unfinished")
+                    }
+                }
+            }
+            None => Failure::new(
+                Reason::Interrupted,
+                "interrupted, and its workload is no longer configured",
+            ),
+        };
+        inner.ledger.end(record, State::Failed, Some(failure)).await;
+    }
+
+    /// Begins to run the lanes and to look at the workloads.
+    pub fn spawn(&self) {
+        let inner = &self.0;
+        for lane in inner.lanes.values() {
+            let receiver = lane
+                .receiver
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            let Some(receiver) = receiver else { continue };
+            let closing = inner.closing.clone();
+            inner.tasks.spawn(inner.runner.clone().run_lane(
+                lane.workload.clone(),
+                receiver,
+                closing.clone(),
+            ));
+            let observe = observe::observe(
+                lane.workload.clone(),
+                inner.feed.clone(),
+                inner.clock.clone(),
+            );
+            inner
+                .tasks
+                .spawn(async move { closing.run_until_cancelled(observe).await });
+        }
+    }
+
+    /// Takes no more requests, lets what is at work end within `deadline`, and says whether all of it did.
+    ///
+    /// What is left is in the journal: the next start goes on with it.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let inner = &self.0;
+        inner.closing.cancel();
+        inner.tasks.close();
+        let graceful = timeout(deadline, inner.tasks.wait()).await.is_ok();
+        inner.runner.abandon.cancel();
+        graceful
+    }
+
+    /// Validates, deduplicates and journals a request; an accepted one survives a power cut from here on.
+    pub async fn submit(&self, request: Request) -> Answer {
+        let _one_at_a_time = self.0.door.lock().await;
+        let (id, operation, origin) = (request.id.clone(), request.operation, request.origin);
+        match self.accept(request).await {
+            Ok(answer) => answer,
+            Err(failure) => Answer::Refused(Box::new(self.refuse(
+                Some(id),
+                operation.as_str(),
+                origin,
+                failure,
+            ))),
+        }
+    }
+
+    async fn accept(&self, request: Request) -> Result<Answer, Failure> {
+        let inner = &self.0;
+        if let Some(record) = inner.ledger.get(&request.id) {
+            return same_command(&request, &record).map(|()| Answer::Known(Box::new(record)));
+        }
+        let arguments = Arguments::read(request.operation, &request.args)?;
+        let lane = match arguments {
+            Arguments::Cancel { .. } => None,
+            _ => Some(self.lane_of(request.workload.as_ref())?),
+        };
+        let workload = lane.map(|lane| lane.workload.name.clone());
+        if let Some(record) = inner.ledger.get(&request.id) {
+            return same_command(&request, workload.as_ref(), &record)
+                .map(|()| Answer::Known(Box::new(record)));
+        }
+        if inner.closing.is_cancelled() {
+            return Err(Failure::new(
+                Reason::ShuttingDown,
+                "the agent is shutting down; ask again when it is back",
+            ));
+        }
+        if let Some(end) = request
+            .expires_at
+            .filter(|end| inner.clock.synced() && *end < Timestamp::now())
+        {
+            return Err(Failure::new(
+                Reason::Expired,
+                format!("it was to be started before {end}"),
+            ));
+        }
+        let mut record = OperationRecord::accepted(request, workload, inner.ledger.next_number());
+        match (arguments, lane) {
+            (Arguments::Cancel { operation }, _) => {
+                inner.ledger.store(&mut record).await?;
+                let accepted = record.clone();
+                self.cancel(record, operation);
+                Ok(Answer::Accepted(Box::new(accepted)))
+            }
+            (_, None) => Err(Failure::new(
+                Reason::Unsupported,
+                "this operation needs a workload",
+            )),
+            (Arguments::Logs { .. }, Some(lane)) => {
+                let busy = |_| {
+                    Failure::new(
+                        Reason::QueueFull,
+                        format!("{READERS} logs are being read already"),
+                    )
+                };
+                let permit = inner.readers.clone().try_acquire_owned().map_err(busy)?;
+                inner.ledger.store(&mut record).await?;
+                let (runner, workload, id) = (
+                    inner.runner.clone(),
+                    lane.workload.clone(),
+                    record.id.clone(),
+                );
+                inner.tasks.spawn(async move {
+                    runner.run(&workload, &id).await;
+                    drop(permit);
+                });
+                Ok(Answer::Accepted(Box::new(record)))
+            }
+            (Arguments::Start | Arguments::Stop { .. } | Arguments::Restart { .. }, Some(lane)) => {
+                let full = || {
+                    Failure::new(
+                        Reason::QueueFull,
+                        format!("{WAITING} operations wait for this workload"),
+                    )
+                };
+                // The room in the lane is taken before the record is written: what is accepted has its place.
+                let waiting = lane.sender.max_capacity() - lane.sender.capacity();
+                let place = lane
+                    .sender
+                    .try_reserve()
+                    .ok()
+                    .filter(|_| waiting < WAITING)
+                    .ok_or_else(full)?;
+                inner.ledger.store(&mut record).await?;
+                inner.runner.expect(&record.id);
+                place.send(record.id.clone());
+                Ok(Answer::Accepted(Box::new(record)))
+            }
+        }
+    }
+
+    fn lane_of(&self, workload: Option<&Name>) -> Result<&Lane, Failure> {
+        let lanes = &self.0.lanes;
+        let unknown = |message| Err(Failure::new(Reason::UnknownWorkload, message));
+        match (workload, lanes.len()) {
+            (Some(name), _) => match lanes.get(name) {
+                Some(lane) => Ok(lane),
+                None => unknown(format!(
+                    "there is no workload `{name}`; there is: {}",
+                    self.names()
+                )),
+            },
+            (None, 1) => lanes
+                .values()
+                .next()
+                .ok_or_else(|| Failure::new(Reason::UnknownWorkload, "no workload")),
+            (None, 0) => unknown("this device has no workload; configure one".to_owned()),
+            (None, _) => unknown(format!("say which workload: {}", self.names())),
+        }
+    }
+
+    fn names(&self) -> String {
+        self.0
+            .lanes
+            .keys()
+            .map(Name::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn cancel(&self, record: OperationRecord, operation: OperationId) {
+        let inner = self.0.clone();
+        self.0.tasks.spawn(async move {
+            let outcome = inner.runner.cancel(&operation).await;
+            let record = OperationRecord {
+                changed: Some(outcome.is_ok()),
+                ..record
+            };
+            let state = if outcome.is_ok() {
+                State::Succeeded
+            } else {
+                State::Failed
+            };
+            inner.ledger.end(record, state, outcome.err()).await;
+        });
+    }
+
+    /// Counts and reports a command that is refused: here, or by a door that could not make a request of it.
+    pub fn refuse(
+        &self,
+        id: Option<OperationId>,
+        operation: &str,
+        origin: Origin,
+        failure: Failure,
+    ) -> Refusal {
+        let inner = &self.0;
+        let refusal = Refusal {
+            state: Refused::Refused,
+            id,
+            operation: operation
+                .chars()
+                .take(64)
+                .flat_map(char::escape_default)
+                .collect(),
+            origin,
+            at: Timestamp::now(),
+            clock_synced: inner.clock.synced(),
+            failure,
+        };
+        inner.refused.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut refusals = inner
+                .refusals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            refusals.truncate(REFUSALS - 1);
+            refusals.push_front(refusal.clone());
+        }
+        inner.feed.send(Update::Refusal(Box::new(refusal.clone())));
+        refusal
+    }
+
+    /// The record of an operation.
+    pub fn record(&self, id: &OperationId) -> Option<OperationRecord> {
+        self.0.ledger.get(id)
+    }
+
+    /// The unfinished and the last ended operations, newest first.
+    pub fn records(&self) -> Vec<OperationRecord> {
+        self.0.ledger.recent()
+    }
+
+    /// The last refusals, newest first.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.0
+            .refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// How many commands were refused since the agent started.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// The state of each workload.
+    pub fn workloads(&self) -> Vec<WorkloadReport> {
+        self.0
+            .lanes
+            .values()
+            .map(|lane| lane.workload.report())
+            .collect()
+    }
+
+    /// The workloads and what each can do.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        self.0
+            .lanes
+            .values()
+            .map(|lane| lane.workload.capability())
+            .collect()
+    }
+
+    /// The last lines of a workload's log.
+    pub async fn logs(&self, workload: &Name, lines: usize) -> Result<String, Failure> {
+        let lane = self.lane_of(Some(workload))?;
+        logs::tail(&lane.workload, lines, logs::MAX_LOG_BYTES).await
+    }
+
+    /// Everything that goes out.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+}
+
+/// Asking again with the same id is welcome; asking for something else with it is a mistake.
+fn same_command(
+    request: &Request,
+    workload: Option<&Name>,
+    record: &OperationRecord,
+) -> Result<(), Failure> {
+    let same = request.operation == record.operation
+        && (request.workload.is_none() || request.workload == record.workload)
+        && request.args == record.args
+        && request.dry_run == record.dry_run;
+    if same {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::IdReused,
+        format!(
+            "the id {} is that of another command ({}); choose a new one",
+            record.id, record.operation
+        ),
+    ))
+}

@@ -1,0 +1,196 @@
+//! A lane: the operations of one workload, one at a time, in the order in which they were accepted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::Arguments;
+use super::context::Context;
+use super::ledger::Ledger;
+use super::workload::Workload;
+use super::{logs, power};
+use crate::clock::{ClockSync, Timestamp};
+use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
+
+/// How many operations may wait for a workload.
+pub(super) const WAITING: usize = 16;
+
+/// How long a cancel waits for an operation at work to heed it.
+const HEED: Duration = Duration::from_secs(10);
+
+/// What runs operations.
+pub(super) struct Runner {
+    pub ledger: Arc<Ledger>,
+    pub clock: ClockSync,
+    cancels: Mutex<HashMap<OperationId, CancellationToken>>,
+    /// Set when the agent cannot wait any longer: what is at work is left to the next start.
+    pub abandon: CancellationToken,
+}
+
+impl Runner {
+    pub fn new(ledger: Arc<Ledger>, clock: ClockSync) -> Self {
+        Self {
+            ledger,
+            clock,
+            cancels: Mutex::default(),
+            abandon: CancellationToken::new(),
+        }
+    }
+
+    /// Runs what comes until the lane is closed or the agent stops.
+    pub async fn run_lane(
+        self: Arc<Self>,
+        workload: Arc<Workload>,
+        mut waiting: mpsc::Receiver<OperationId>,
+        closing: CancellationToken,
+    ) {
+        loop {
+            let id = tokio::select! {
+                biased;
+                () = closing.cancelled() => return,
+                next = waiting.recv() => match next {
+                    Some(id) => id,
+                    None => return,
+                },
+            };
+            workload.set_at_work(Some(id.clone()));
+            tokio::select! {
+                () = self.run(&workload, &id) => {}
+                // The journal has it: the next start of the agent goes on from there.
+                () = self.abandon.cancelled() => return,
+            }
+            workload.set_at_work(None);
+        }
+    }
+
+    /// Runs one accepted operation to its end.
+    pub async fn run(&self, workload: &Arc<Workload>, id: &OperationId) {
+        let clock = &self.clock;
+        // From here on a cancel goes to the operation itself; one that came first has ended the record.
+        let begun = self.ledger.change(id, |record| {
+            let begins = !record.state.is_final() && !is_over(record, clock);
+            if begins {
+                record.state = State::Running;
+                record.started_at.get_or_insert_with(Timestamp::now);
+            }
+            begins
+        });
+        match begun {
+            Some(record) => self.run_begun(workload, record).await,
+            None => self.expire(id).await,
+        }
+        self.cancels().remove(id);
+    }
+
+    async fn expire(&self, id: &OperationId) {
+        if let Some(record) = self
+            .ledger
+            .get(id)
+            .filter(|record| !record.state.is_final())
+        {
+            let failure = Failure::new(Reason::Expired, "its time was over before its turn came");
+            self.ledger.end(record, State::Expired, Some(failure)).await;
+        }
+    }
+
+    async fn run_begun(&self, workload: &Arc<Workload>, record: OperationRecord) {
+        let cancelled = self.cancels().entry(record.id.clone()).or_default().clone();
+        let mut context = Context {
+            ledger: self.ledger.clone(),
+            workload: workload.clone(),
+            record,
+            cancelled,
+        };
+        let outcome = dispatch(&mut context).await;
+        let state = match &outcome {
+            Ok(()) => State::Succeeded,
+            Err(failure) if failure.reason == Reason::Cancelled => State::Cancelled,
+            Err(_) => State::Failed,
+        };
+        self.ledger.end(context.record, state, outcome.err()).await;
+    }
+
+    /// Notes that an operation can be cancelled from now on.
+    pub fn expect(&self, id: &OperationId) {
+        self.cancels().insert(id.clone(), CancellationToken::new());
+    }
+
+    /// Cancels an operation that waits, or asks one at work to end before its first step.
+    pub async fn cancel(&self, id: &OperationId) -> Result<(), Failure> {
+        let not_possible = |why: &str| {
+            Err(Failure::new(
+                Reason::NotPossible,
+                format!("operation {id} {why}"),
+            ))
+        };
+        let Some(record) = self.ledger.get(id) else {
+            return not_possible("is not known");
+        };
+        match record.state {
+            State::Accepted => {
+                let ended = self.ledger.change(id, |record| {
+                    let waits = record.state == State::Accepted;
+                    if waits {
+                        record.state = State::Cancelled;
+                    }
+                    waits
+                });
+                if let Some(record) = ended {
+                    let failure = Failure::new(Reason::Cancelled, "cancelled while it waited");
+                    self.ledger
+                        .end(record, State::Cancelled, Some(failure))
+                        .await;
+                    return Ok(());
+                }
+                not_possible("has just begun")
+            }
+            State::Running => {
+                let Some(token) = self.cancels().get(id).cloned() else {
+                    return not_possible("has ended");
+                };
+                token.cancel();
+                let deadline = Instant::now() + HEED;
+                while Instant::now() < deadline {
+                    match self.ledger.get(id) {
+                        Some(record) if record.state == State::Cancelled => return Ok(()),
+                        Some(record) if record.steps.is_empty() && !record.state.is_final() => {}
+                        _ => break,
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+                not_possible("has begun its first step; what it changes must be brought to an end")
+            }
+            State::Succeeded | State::Failed | State::Cancelled | State::Expired => {
+                not_possible("has ended")
+            }
+        }
+    }
+
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<OperationId, CancellationToken>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the time of an operation that waits is over. A clock that is not synchronised expires nothing,
+/// and what has begun once is brought to its end.
+fn is_over(record: &OperationRecord, clock: &ClockSync) -> bool {
+    let waits = record.state == State::Accepted && record.steps.is_empty();
+    waits && clock.synced() && record.expires_at.is_some_and(|end| end < Timestamp::now())
+}
+
+async fn dispatch(context: &mut Context) -> Result<(), Failure> {
+    match Arguments::read(context.record.operation, &context.record.args)? {
+        Arguments::Start => power::start(context).await,
+        Arguments::Stop { grace } => power::stop(context, grace).await,
+        Arguments::Restart { grace } => power::restart(context, grace).await,
+        Arguments::Logs { lines } => logs::logs(context, lines).await,
+        Arguments::Cancel { .. } => Err(Failure::new(
+            Reason::Unsupported,
+            "a cancel is answered by the engine",
+        )),
+    }
+}

@@ -1,0 +1,189 @@
+//! The ledger: every operation that is kept, the unfinished ones in memory and all of them in the journal.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::journal::{Journal, Quarantined};
+use crate::clock::{ClockSync, Timestamp};
+use crate::durable;
+use crate::feed::{Feed, Update};
+use crate::protocol::{Failure, MAX_TRANSITIONS, OperationId, OperationRecord, Reason, State};
+
+/// How many ended operations are kept. An id is remembered, and so never run again, for as long.
+const KEPT: usize = 1000;
+
+/// How many ended operations stay in memory, so that listing them reads no file.
+const RECENT: usize = 32;
+
+/// Records in memory and on disk, and who is told of them.
+pub(super) struct Ledger {
+    journal: Journal,
+    feed: Feed,
+    clock: ClockSync,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// The unfinished, and the last [`RECENT`] ended ones.
+    records: HashMap<OperationId, OperationRecord>,
+    /// The ended ones, oldest first.
+    ended: VecDeque<OperationId>,
+    last_number: u64,
+}
+
+impl Ledger {
+    /// Opens the journal; gives back what was unfinished, oldest first, and what had to be set aside.
+    pub fn open(
+        directory: &Path,
+        feed: Feed,
+        clock: ClockSync,
+    ) -> Result<(Self, Vec<OperationRecord>, Vec<Quarantined>), durable::Error> {
+        let (journal, read, quarantined) = Journal::open(directory)?;
+        let mut inner = Inner {
+            records: HashMap::new(),
+            ended: VecDeque::new(),
+            last_number: 0,
+        };
+        let mut unfinished = Vec::new();
+        for record in read {
+            inner.last_number = inner.last_number.max(record.number);
+            if record.state.is_final() {
+                inner.ended.push_back(record.id.clone());
+            } else {
+                unfinished.push(record.clone());
+            }
+            inner.records.insert(record.id.clone(), record);
+            inner.forget_old_from_memory();
+        }
+        let ledger = Self {
+            journal,
+            feed,
+            clock,
+            inner: Mutex::new(inner),
+        };
+        ledger.remove_surplus()?;
+        Ok((ledger, unfinished, quarantined))
+    }
+
+    /// The record of that id, from memory or from the journal.
+    pub fn get(&self, id: &OperationId) -> Option<OperationRecord> {
+        let in_memory = self.lock().records.get(id).cloned();
+        in_memory.or_else(|| self.journal.load(id))
+    }
+
+    /// The unfinished and the last ended operations, newest first: those that are in memory.
+    pub fn recent(&self) -> Vec<OperationRecord> {
+        let mut records: Vec<_> = self.lock().records.values().cloned().collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.number));
+        records
+    }
+
+    /// The number of the next operation.
+    pub fn next_number(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.last_number += 1;
+        inner.last_number
+    }
+
+    /// Changes a record in memory alone; gives it back where `change` says that it did change it.
+    pub fn change(
+        &self,
+        id: &OperationId,
+        change: impl FnOnce(&mut OperationRecord) -> bool,
+    ) -> Option<OperationRecord> {
+        let mut inner = self.lock();
+        let record = inner.records.get_mut(id)?;
+        change(record).then(|| record.clone())
+    }
+
+    /// Writes a record durably, keeps it, and tells every reader of the feed.
+    pub async fn store(&self, record: &mut OperationRecord) -> Result<(), Failure> {
+        if record.transitions >= MAX_TRANSITIONS && !record.state.is_final() {
+            return Err(Failure::new(
+                Reason::TooManyTransitions,
+                format!("the record was written {MAX_TRANSITIONS} times: the operation goes round"),
+            ));
+        }
+        record.transitions += 1;
+        record.clock_synced = self.clock.synced();
+        let written = OperationRecord {
+            progress: None,
+            ..record.clone()
+        };
+        let journal = self.journal.clone();
+        tokio::task::spawn_blocking(move || journal.store(&written))
+            .await
+            .map_err(|error| error.to_string())
+            .and_then(|stored| stored.map_err(|error| error.to_string()))
+            .map_err(|error| {
+                Failure::new(
+                    Reason::JournalFailed,
+                    format!("the journal cannot be written: {error}"),
+                )
+            })?;
+        self.keep(record.clone());
+        Ok(())
+    }
+
+    /// Keeps a record in memory and tells the feed, also where the disk is full: the outcome must be seen.
+    pub fn keep(&self, record: OperationRecord) {
+        {
+            let mut inner = self.lock();
+            if record.state.is_final() && !inner.ended.contains(&record.id) {
+                inner.ended.push_back(record.id.clone());
+            }
+            inner.records.insert(record.id.clone(), record.clone());
+            inner.forget_old_from_memory();
+        }
+        self.feed.send(Update::Operation(Box::new(record)));
+        if let Err(error) = self.remove_surplus() {
+            tracing::warn!("an old record stays: {error}");
+        }
+    }
+
+    /// Ends a record. The outcome is seen even where it cannot be written.
+    pub async fn end(&self, mut record: OperationRecord, state: State, failure: Option<Failure>) {
+        record.state = state;
+        record.failure = failure;
+        record.ended_at = Some(Timestamp::now());
+        record.progress = None;
+        if let Err(failure) = self.store(&mut record).await {
+            tracing::error!(
+                "the end of operation {} is not durable: {}",
+                record.id,
+                failure.message
+            );
+            self.keep(record);
+        }
+    }
+
+    fn remove_surplus(&self) -> Result<(), durable::Error> {
+        loop {
+            let oldest = {
+                let mut inner = self.lock();
+                if inner.ended.len() <= KEPT {
+                    return Ok(());
+                }
+                inner.ended.pop_front()
+            };
+            if let Some(id) = oldest {
+                self.journal.remove(&id)?;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock; if it did, the map would still be whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn forget_old_from_memory(&mut self) {
+        let surplus = self.ended.len().saturating_sub(RECENT);
+        for id in self.ended.iter().take(surplus) {
+            self.records.remove(id);
+        }
+    }
+}

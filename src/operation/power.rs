@@ -1,0 +1,189 @@
+//! The operations `start`, `stop` and `restart`.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::context::{Context, Did, failure_of, retry};
+use super::workload::{Through, Workload};
+use crate::protocol::{Failure, Found, Health, Reason, RunState};
+use crate::runtime::{self, Runtime, Stopped};
+
+/// How long a runtime that went away is waited for, to start again what was stopped. A workload must not
+/// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
+const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// How often a runtime that refuses to start a workload is asked again, and how long in between: a port or
+/// a mount of the run before may take a moment to be free.
+const REFUSED_TRIES: u32 = 5;
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often the probe is asked while a workload comes up.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
+
+/// Starts the workload and waits until it answers.
+pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
+    let found = context.found().await?;
+    if context.record.dry_run {
+        return plan(context, &found, &["start", "confirm"]);
+    }
+    bring_up(context, Duration::ZERO).await?;
+    confirm(context).await
+}
+
+/// Stops the workload; it stays stopped.
+pub(super) async fn stop(context: &mut Context, grace: Option<Duration>) -> Result<(), Failure> {
+    let found = context.found().await?;
+    if context.record.dry_run {
+        return plan(context, &found, &["stop"]);
+    }
+    bring_down(context, &found, grace).await
+}
+
+/// Stops and starts the workload and waits until it answers. Once the stop has begun the start runs on every path out.
+pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> Result<(), Failure> {
+    let found = context.found().await?;
+    if context.record.dry_run {
+        return plan(context, &found, &["stop", "start", "confirm"]);
+    }
+    if context.given_up() {
+        bring_up(context, START_PATIENCE).await?;
+        return Err(Failure::new(
+            Reason::Interrupted,
+            format!(
+                "the agent was interrupted {} times in the middle of this; the workload runs",
+                context.record.recoveries
+            ),
+        ));
+    }
+    let stopped = bring_down(context, &found, grace).await;
+    if matches!(&stopped, Err(failure) if failure.reason == Reason::Cancelled) {
+        return stopped;
+    }
+    let patience = if found.running {
+        START_PATIENCE
+    } else {
+        Duration::ZERO
+    };
+    let started = bring_up(context, patience).await;
+    stopped.and(started)?;
+    confirm(context).await
+}
+
+fn plan(context: &mut Context, found: &Found, steps: &[&str]) -> Result<(), Failure> {
+    context.record.changed = Some(false);
+    context.record.output = Some(json!({ "running": found.running, "steps": steps }));
+    Ok(())
+}
+
+async fn bring_down(
+    context: &mut Context,
+    found: &Found,
+    grace: Option<Duration>,
+) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    let grace = grace.unwrap_or(workload.times.grace);
+    let recovered = context.recovered();
+    context
+        .step("stop", end_run(&*workload.runtime, found, grace, recovered))
+        .await
+}
+
+/// Ends the run that was found. Taken up again after an interruption, it first looks whether that run has ended already.
+async fn end_run(
+    runtime: &dyn Runtime,
+    found: &Found,
+    grace: Duration,
+    recovered: bool,
+) -> Result<Did, Failure> {
+    if recovered {
+        let now = retry(START_PATIENCE, || runtime.inspect())
+            .await
+            .map_err(failure_of)?;
+        if now.state.runs() && now.run != found.run {
+            let detail =
+                Some("the run that was found had ended before the interruption".to_owned());
+            return Ok(Did {
+                changed: true,
+                detail,
+            });
+        }
+    }
+    let (changed, detail) = match runtime.stop(grace).await.map_err(failure_of)? {
+        Stopped::Already => (recovered && found.running, "it did not run"),
+        Stopped::Cleanly => (true, "it ended by itself"),
+        Stopped::Killed => (true, "it was killed after its grace"),
+    };
+    Ok(Did {
+        changed,
+        detail: Some(detail.to_owned()),
+    })
+}
+
+async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    context
+        .step("start", begin_run(&*workload.runtime, patience))
+        .await
+}
+
+async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {
+    let mut tries = 1;
+    loop {
+        match retry(patience, || runtime.start()).await {
+            Ok(changed) => {
+                let detail = (!changed).then(|| "it ran already".to_owned());
+                return Ok(Did { changed, detail });
+            }
+            Err(error @ runtime::Error::Refused { .. }) if tries < REFUSED_TRIES => {
+                tracing::warn!("{error}; trying again in {} s", REFUSED_PAUSE.as_secs());
+                tries += 1;
+                sleep(REFUSED_PAUSE).await;
+            }
+            Err(error) => return Err(failure_of(error)),
+        }
+    }
+}
+
+async fn confirm(context: &mut Context) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    context.step("confirm", until_it_answers(&workload)).await
+}
+
+async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
+    let begun = Instant::now();
+    loop {
+        let lacking = match workload.runtime.inspect().await {
+            Ok(inspection) if inspection.state == RunState::Running => {
+                let finding = workload.kind.probe(&Through(&*workload.runtime)).await;
+                match finding.health {
+                    Health::Healthy | Health::Starting => return Ok(Did::default()),
+                    Health::Degraded | Health::Failing | Health::Unknown => finding
+                        .reason
+                        .unwrap_or_else(|| "its probe finds it unwell".to_owned()),
+                }
+            }
+            Ok(inspection) => {
+                let why = inspection
+                    .reason
+                    .map(|reason| format!(": {reason}"))
+                    .unwrap_or_default();
+                format!("it is {}{why}", inspection.state)
+            }
+            Err(error) => error.to_string(),
+        };
+        if begun.elapsed() + CONFIRM_PAUSE > workload.times.ready {
+            return Err(Failure::new(
+                Reason::NotReady,
+                format!(
+                    "{} was started, but does not answer within {} s: {lacking}. See its log: ostler logs {}",
+                    workload.name,
+                    workload.times.ready.as_secs(),
+                    workload.name
+                ),
+            ));
+        }
+        sleep(CONFIRM_PAUSE).await;
+    }
+}

@@ -1,0 +1,113 @@
+//! A workload as the engine holds it: what runs it, what it is, and how it was seen last.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Timestamp;
+use crate::protocol::{Capability, Health, Name, Operation, OperationId, RunState, WorkloadReport};
+use crate::runtime::Runtime;
+use crate::workload::{Inside, Kind};
+
+/// How long things may take on a workload.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// How long it may take to end by itself before it is killed.
+    pub grace: Duration,
+    /// How long it may take after a start until its probe answers.
+    pub ready: Duration,
+    /// How often it is looked at.
+    pub interval: Duration,
+}
+
+/// One workload of this device.
+pub struct Workload {
+    pub(super) name: Name,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) kind: Arc<dyn Kind>,
+    pub(super) times: Times,
+    /// Wakes whoever observes it: something was done to it.
+    pub(super) poke: Notify,
+    pub(super) report: watch::Sender<WorkloadReport>,
+    at_work: Mutex<Option<OperationId>>,
+}
+
+impl Workload {
+    /// A workload that has not been looked at yet.
+    pub fn new(name: Name, runtime: Arc<dyn Runtime>, kind: Arc<dyn Kind>, times: Times) -> Self {
+        let report = WorkloadReport {
+            name: name.clone(),
+            kind: kind.name().to_owned(),
+            runtime: runtime.describe(),
+            state: RunState::Unknown,
+            reason: Some("not looked at yet".to_owned()),
+            since: Timestamp::now(),
+            health: Health::Unknown,
+            health_reason: None,
+            height: None,
+            gap: None,
+            image: None,
+            started_at: None,
+            restarts: None,
+            operation: None,
+        };
+        let report = watch::channel(report).0;
+        Self {
+            name,
+            runtime,
+            kind,
+            times,
+            poke: Notify::new(),
+            report,
+            at_work: Mutex::new(None),
+        }
+    }
+
+    /// How it was seen last.
+    pub fn report(&self) -> WorkloadReport {
+        self.report.borrow().clone()
+    }
+
+    /// What it can be asked.
+    pub fn capability(&self) -> Capability {
+        let operations = Operation::ALL
+            .into_iter()
+            .filter(|operation| *operation != Operation::Cancel)
+            .collect();
+        let report = self.report.borrow();
+        Capability {
+            name: self.name.clone(),
+            kind: report.kind.clone(),
+            runtime: report.runtime.clone(),
+            operations,
+        }
+    }
+
+    pub(super) fn set_at_work(&self, operation: Option<OperationId>) {
+        *self.at_work.lock().unwrap_or_else(PoisonError::into_inner) = operation;
+        self.poke.notify_one();
+    }
+
+    pub(super) fn at_work(&self) -> Option<OperationId> {
+        self.at_work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The probes' way into a workload: through its runtime.
+pub(super) struct Through<'a>(pub &'a dyn Runtime);
+
+#[async_trait]
+impl Inside for Through<'_> {
+    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<String, String> {
+        self.0
+            .exec(command, deadline)
+            .await
+            .map(|output| output.stdout)
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,51 @@
+//! How the program ends: every exit status, in one place.
+
+use std::process::ExitCode;
+
+use super::client;
+
+/// The exit statuses of every subcommand. `docs/protocol.md` shows the same table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All done; what was asked for is so.
+    Success = 0,
+    /// The operation failed, a check failed, or the agent ended with an error.
+    Failure = 1,
+    /// The agent refused the command: nothing was done.
+    Refused = 2,
+    /// The operation was cancelled or expired before it did anything.
+    NotDone = 3,
+    /// The command line or the configuration is wrong (`EX_USAGE`).
+    Usage = 64,
+    /// The agent cannot be reached or does not answer (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// This user may not talk to the agent (`EX_NOPERM`).
+    NotPermitted = 77,
+    /// Interrupted while waiting; the operation goes on.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The status that an error ends with.
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.is::<Usage>() {
+            return Exit::Usage;
+        }
+        match error.downcast_ref::<client::Error>() {
+            Some(error) => error.exit(),
+            None => Exit::Failure,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// What the user has written, on the command line or in the configuration, is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);

@@ -216,10 +216,6 @@ impl Engine {
             _ => Some(self.lane_of(request.workload.as_ref())?),
         };
         let workload = lane.map(|lane| lane.workload.name.clone());
-        if let Some(record) = inner.ledger.get(&request.id) {
-            return same_command(&request, workload.as_ref(), &record)
-                .map(|()| Answer::Known(Box::new(record)));
-        }
         if inner.closing.is_cancelled() {
             return Err(Failure::new(
                 Reason::ShuttingDown,
@@ -428,11 +424,7 @@ impl Engine {
 }
 
 /// Asking again with the same id is welcome; asking for something else with it is a mistake.
-fn same_command(
-    request: &Request,
-    workload: Option<&Name>,
-    record: &OperationRecord,
-) -> Result<(), Failure> {
+fn same_command(request: &Request, record: &OperationRecord) -> Result<(), Failure> {
     let same = request.operation == record.operation
         && (request.workload.is_none() || request.workload == record.workload)
         && request.args == record.args

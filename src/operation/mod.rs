@@ -20,3 +20,6 @@ mod workload;
 pub use engine::{Answer, Engine, Parts};
 pub use journal::Quarantined;
 pub use workload::{Times, Workload};
+
+#[cfg(test)]
+mod tests;

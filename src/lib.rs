@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod data;
 pub mod durable;
 pub mod feed;

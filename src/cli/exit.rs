@@ -29,7 +29,7 @@ pub enum Exit {
 impl Exit {
     /// The status that an error ends with.
     pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Usage>() {
+        if error.is::<Usage>() || error.is::<crate::config::Error>() {
             return Exit::Usage;
         }
         match error.downcast_ref::<client::Error>() {

@@ -3,6 +3,7 @@
 //! All but `run` and `doctor` are thin: they ask the agent over its unix socket and print the answer.
 
 pub mod client;
+mod config;
 mod exit;
 mod run;
 
@@ -11,13 +12,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::ENVIRONMENT;
 pub use exit::{Exit, Usage};
 
 /// Where the agent listens, unless the configuration says otherwise.
 pub const SOCKET: &str = "/run/ostler/ostler.sock";
-
-/// Where the configuration is, unless the command line says otherwise.
-pub const CONFIG: &str = "/etc/ostler/ostler.toml";
 
 /// Looks after the miner, validator or node on this host.
 #[derive(Debug, Parser)]
@@ -32,9 +31,9 @@ pub struct Cli {
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "OSTLER_CONFIG", hide_env_values = true, default_value = CONFIG)]
-    pub config: PathBuf,
+    /// The configuration file [default: /etc/ostler/ostler.toml, where it is there]
+    #[arg(long, global = true, value_name = "FILE", env = ENVIRONMENT, hide_env_values = true)]
+    pub config: Option<PathBuf>,
     /// The agent's unix socket
     #[arg(long, global = true, value_name = "PATH", env = "OSTLER_SOCKET", hide_env_values = true, default_value = SOCKET)]
     pub socket: PathBuf,
@@ -47,6 +46,8 @@ pub struct Global {
 enum Action {
     /// Run the agent in the foreground
     Run(run::Args),
+    /// Check, show or explain the configuration
+    Config(config::Args),
 }
 
 impl Cli {
@@ -60,7 +61,7 @@ impl Cli {
         match outcome {
             Ok(exit) => exit.into(),
             Err(error) => {
-                eprintln!("ostler: {error:#}");
+                eprintln!("ostler: {}", told(&error));
                 Exit::of(&error).into()
             }
         }
@@ -70,8 +71,23 @@ impl Cli {
         let global = &self.global;
         match self.action {
             Action::Run(args) => run::run(args, global).await,
+            Action::Config(args) => config::run(args, global),
         }
     }
+}
+
+/// An error and its causes, apart from those that it quotes itself.
+fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .fold(error.to_string(), |told, cause| {
+            let cause = cause.to_string();
+            match told.contains(&cause) {
+                true => told,
+                false => format!("{told}: {cause}"),
+            }
+        })
 }
 
 /// Prints help, the version or what is wrong with the command line, and gives the exit status of it.

@@ -8,8 +8,6 @@ pub struct Args {}
 
 /// Runs the agent until it is told to stop.
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
-    anyhow::bail!(
-        "the agent is not part of this build yet (configuration {})",
-        global.config.display()
-    )
+    let _config = crate::config::Config::load(global.config.as_deref())?;
+    anyhow::bail!("the agent is not part of this build yet")
 }

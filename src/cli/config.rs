@@ -1,0 +1,65 @@
+//! `ostler config`: what is wrong with the configuration, what holds, what there is to set.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Exit, Global};
+use crate::config::{Config, DEFAULT_PATH, Error, reference};
+
+/// Arguments of `ostler config`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say what is wrong with the configuration and with the files it names
+    Check {
+        /// The file to check instead of the one that the agent reads
+        file: Option<PathBuf>,
+    },
+    /// Print every key, its default and its meaning (Markdown)
+    Reference {
+        /// Print a sample configuration instead
+        #[arg(long)]
+        sample: bool,
+    },
+    /// Print what holds, defaults included (TOML, or JSON with --json)
+    Show,
+}
+
+/// Prints what was asked for.
+pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let text = match args.action {
+        Action::Check { file } => return check(file.or_else(|| global.config.clone())),
+        Action::Reference { sample: true } => reference::sample(),
+        Action::Reference { sample: false } => reference::page(),
+        Action::Show => {
+            let config = Config::load(global.config.as_deref())?;
+            match global.json {
+                true => serde_json::to_string_pretty(&config)? + "\n",
+                false => config.to_toml(),
+            }
+        }
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
+fn check(named: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let file = named.clone().unwrap_or_else(|| DEFAULT_PATH.into());
+    let problems = Config::load(named.as_deref())?.check_files();
+    if !problems.is_empty() {
+        return Err(Error::Wrong { file, problems }.into());
+    }
+    let told = match named.is_none() && !file.exists() {
+        true => "is not there: the defaults hold",
+        false => "is valid",
+    };
+    writeln!(io::stdout(), "{} {told}", file.display())?;
+    Ok(Exit::Success)
+}

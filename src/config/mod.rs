@@ -1,0 +1,177 @@
+//! `ostler.toml`: typed, validated, every key documented where it is declared.
+//!
+//! Without a file, [`Config::default`] is complete. The reference page and the sample come from the same
+//! declarations as the types: see [`reference`].
+
+mod broker;
+mod changes;
+mod device;
+mod document;
+mod error;
+mod http;
+mod mqtt;
+pub mod reference;
+mod seconds;
+pub mod secret;
+mod section;
+mod workload;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+pub use broker::BrokerUrl;
+pub use changes::Changes;
+pub use device::{Device, Telemetry};
+use document::Document;
+use error::Problems;
+pub use error::{Error, Problem};
+pub use http::Http;
+pub use mqtt::{Mqtt, RootTopic};
+pub use seconds::Seconds;
+use section::section;
+pub use workload::{Docker, Kind, Runtime, Workload};
+
+/// Where the configuration is looked for when nobody names a file.
+pub const DEFAULT_PATH: &str = "/etc/ostler/ostler.toml";
+
+/// The environment variable that names another file.
+pub const ENVIRONMENT: &str = "OSTLER_CONFIG";
+
+/// Many times what 32 workloads need.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+section! {
+    /// The whole file: these keys first, then the tables.
+    default Config {
+        /// Where the agent keeps what must survive a power cut: the journal of operations and its session number.
+        state_dir: PathBuf = PathBuf::from("/var/lib/ostler");
+        /// Who this device is.
+        device: Device = Device::default();
+        /// The broker.
+        mqtt: Option<Mqtt> = None;
+        /// Samples of the host.
+        telemetry: Telemetry = Telemetry::default();
+        /// The local API and the page.
+        http: Http = Http::default();
+        /// What the agent looks after.
+        workload: Vec<Workload> = Vec::new();
+    }
+}
+
+impl Config {
+    /// Reads the file that `--config` or `OSTLER_CONFIG` names, or the one at [`DEFAULT_PATH`].
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is wrong. That there is none is an error only where it was named.
+    pub fn load(named: Option<&Path>) -> Result<Self, Error> {
+        let file = named.unwrap_or(Path::new(DEFAULT_PATH));
+        match read_text(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(source) => Err(Error::Unreadable {
+                file: file.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads and checks a text; `file` is where it comes from, for the messages.
+    ///
+    /// # Errors
+    /// What is wrong, with line and key. Of syntax and types only the first problem is told, of what is
+    /// wrong beyond them all.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let wrong = |problems| Error::Wrong {
+            file: file.to_owned(),
+            problems,
+        };
+        let document = Document::parse(text).map_err(|problem| wrong(vec![problem]))?;
+        let config: Self = document.read().map_err(|problem| wrong(vec![problem]))?;
+        let mut found = Problems::default();
+        config.check(&mut found);
+        let problems: Vec<_> = found
+            .0
+            .into_iter()
+            .map(|(key, what)| Problem {
+                line: document.line(&key),
+                key,
+                what,
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(wrong(problems))
+        }
+    }
+
+    /// Reads every file that is named, and says which cannot be used. The agent does the same as it starts.
+    pub fn check_files(&self) -> Vec<Problem> {
+        let mqtt = self.mqtt.iter().flat_map(Mqtt::files);
+        let http = self.http.token_file.iter();
+        mqtt.map(|(key, file)| (format!("mqtt.{key}"), file))
+            .chain(http.map(|file| ("http.token-file".to_owned(), file)))
+            .filter_map(|(key, file)| {
+                let public = key == "mqtt.ca-file" || key == "mqtt.cert-file";
+                let read = if public {
+                    secret::read_public(file).map(drop)
+                } else {
+                    secret::read(file).map(drop)
+                };
+                let what = read.err()?.to_string();
+                Some(Problem {
+                    line: None,
+                    key,
+                    what,
+                })
+            })
+            .collect()
+    }
+
+    /// The whole configuration as it holds, defaults included, as TOML. It names the files of secrets, not the secrets.
+    pub fn to_toml(&self) -> String {
+        written::document(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        check_absolute("state-dir", &self.state_dir, problems);
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.check(problems);
+        }
+        self.http.check(problems);
+        workload::check_all(&self.workload, problems);
+    }
+}
+
+fn check_absolute(key: &str, path: &Path, problems: &mut Problems) {
+    let climbs = path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    if !path.is_absolute() || climbs {
+        problems.add(
+            key,
+            format!("`{}` must be an absolute path without `..`", path.display()),
+        );
+    }
+}
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?
+        .take(MOST_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 1 MiB",
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,159 @@
+//! `[[workload]]`: what the agent looks after.
+
+use std::fmt;
+use std::path::{Component, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Problems;
+use super::seconds::Seconds;
+use super::section::section;
+use crate::protocol::Name;
+
+section! {
+    /// A miner, a validator, a node: one table for each, at most 32.
+    Workload {
+        /// Names the workload in topics, commands and records; unique on the device.
+        name: Name, example = "miner";
+        /// What it is, and so what health means: `helium` or `generic`.
+        kind: Kind = Kind::Generic, example = "helium";
+        /// What stops and starts it.
+        runtime: Runtime, example = serde_json::json!({ "docker": { "container": "miner" } });
+        /// The directory of its data on this host. Left out, operations on data are refused.
+        data_dir: Option<PathBuf> = None, example = "/opt/miner/data";
+        /// Files and directories inside the data directory that make up its identity and are never discarded.
+        identity_files: Vec<PathBuf> = Vec::new(), example = ["miner/swarm_key"];
+        /// Seconds that it has to end by itself before it is killed, from 1 to 600.
+        grace: Seconds<1, 600> = Seconds::of(60), reload = true;
+        /// Seconds that it has to answer its probe after a start, from 1 to 3600.
+        ready_timeout: Seconds<1, 3600> = Seconds::of(300), reload = true;
+        /// Seconds between two probes, from 5 to 3600.
+        probe_interval: Seconds<5, 3600> = Seconds::of(30), reload = true;
+    }
+}
+
+section! {
+    /// A container of the Docker engine.
+    Docker {
+        /// The container's name.
+        container: Name, example = "miner";
+        /// The engine's socket. Left out, it is looked for at `/var/run/docker.sock`.
+        socket: Option<PathBuf> = None, example = "/var/run/docker.sock";
+    }
+}
+
+/// What a workload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A Helium miner.
+    Helium,
+    /// Anything that runs: healthy while it does.
+    Generic,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Helium => "helium",
+            Kind::Generic => "generic",
+        })
+    }
+}
+
+/// What stops and starts a workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", try_from = "GivenRuntime")]
+pub enum Runtime {
+    /// A container of the Docker engine.
+    Docker(Docker),
+}
+
+/// A runtime as it is written: a table with one of these keys. Serde's own messages about enums are of no help.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { docker = { container = \"miner\" } }"
+)]
+struct GivenRuntime {
+    docker: Option<Docker>,
+}
+
+impl TryFrom<GivenRuntime> for Runtime {
+    type Error = &'static str;
+
+    fn try_from(given: GivenRuntime) -> Result<Self, Self::Error> {
+        given
+            .docker
+            .map(Runtime::Docker)
+            .ok_or("names no runtime: write { docker = { container = \"…\" } }")
+    }
+}
+
+impl Workload {
+    pub(super) fn check(&self, at: &str, problems: &mut Problems) {
+        let Runtime::Docker(docker) = &self.runtime;
+        if let Some(socket) = &docker.socket {
+            super::check_absolute(&format!("{at}.runtime.docker.socket"), socket, problems);
+        }
+        let identity_files = format!("{at}.identity-files");
+        match &self.data_dir {
+            Some(directory) => {
+                super::check_absolute(&format!("{at}.data-dir"), directory, problems);
+                if directory.parent().is_none() {
+                    problems.add(format!("{at}.data-dir"), "must not be the root directory");
+                }
+            }
+            None if !self.identity_files.is_empty() => {
+                problems.add(
+                    &identity_files,
+                    "go with a data directory: set `data-dir` too",
+                );
+            }
+            None => {}
+        }
+        for file in &self.identity_files {
+            let mut parts = file.components().peekable();
+            if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) {
+                problems.add(
+                    &identity_files,
+                    format!(
+                        "`{}` must be relative to the data directory, without `.` or `..`",
+                        file.display()
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Every workload, and what must be so between them.
+pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
+    if workloads.len() > MOST {
+        problems.add(
+            "workload",
+            format!("at most {MOST} workloads, not {}", workloads.len()),
+        );
+    }
+    for (index, workload) in workloads.iter().enumerate() {
+        let at = format!("workload[{index}]");
+        workload.check(&at, problems);
+        for earlier in &workloads[..index] {
+            if earlier.name == workload.name {
+                problems.add(
+                    format!("{at}.name"),
+                    format!("another workload is called `{}` already", workload.name),
+                );
+            }
+            if earlier.runtime == workload.runtime {
+                problems.add(
+                    format!("{at}.runtime"),
+                    format!("`{}` drives the same container", earlier.name),
+                );
+            }
+        }
+    }
+}
+
+/// Each workload has tasks and queues of its own.
+const MOST: usize = 32;

@@ -90,7 +90,7 @@ const INTRODUCTION: &str = "\
 
 <!-- Written by `ostler config reference`; a test holds the two together. -->
 
-Without a configuration the agent works with the defaults below: it has no broker and looks after no workload.
+Without a configuration the agent works with the defaults below: it has no broker, and looks after the miner that it finds.
 The file is `/etc/ostler/ostler.toml`, or what `--config FILE` or the environment variable `OSTLER_CONFIG` names; a file that is
 named has to be there. It is [TOML](https://toml.io).
 

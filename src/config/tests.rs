@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::protocol::Name;
 
 fn parse(text: &str) -> Result<Config, Error> {
     Config::parse(text, Path::new("ostler.toml"))
@@ -194,7 +195,7 @@ runtime = { docker = { container = "miner" } }
 identity-files = ["miner/swarm_key"]
 [[workload]]
 name = "miner"
-runtime = { docker = { container = "miner", socket = "docker.sock" } }
+runtime = { docker = { container = "_miner", socket = "docker.sock" } }
 data-dir = "/opt/../etc"
 identity-files = ["/etc/passwd", "../x", "", "ok/key"]
 [[workload]]
@@ -204,7 +205,7 @@ data-dir = "/"
 "#;
     let message = message(text);
     let told = [
-        "15 problems in ostler.toml:",
+        "16 problems in ostler.toml:",
         "ostler.toml:1: state-dir: `ostler` must be an absolute path without `..`",
         "ostler.toml:5: mqtt.password-file: `secrets/password` must be an absolute path, or the name of a systemd credential",
         "ostler.toml:5: mqtt.password-file: a password goes with a user: set `username` too",
@@ -212,6 +213,7 @@ data-dir = "/"
         "ostler.toml:6: mqtt.cert-file: certificates are of use with TLS only: write the url as `mqtts://`",
         "ostler.toml:4: mqtt.client-id: must have 1 to 256 bytes and no control characters",
         "ostler.toml:10: workload[0].identity-files: go with a data directory: set `data-dir` too",
+        "ostler.toml:13: workload[1].runtime.docker.container: the engine's names begin with a letter or a digit",
         "ostler.toml:13: workload[1].runtime.docker.socket: `docker.sock` must be an absolute path without `..`",
         "ostler.toml:14: workload[1].data-dir: `/opt/../etc` must be an absolute path without `..`",
         "ostler.toml:15: workload[1].identity-files: `/etc/passwd` must be relative to the data directory, without `.` or `..`",
@@ -266,6 +268,13 @@ fn a_change_is_told_as_what_a_reload_can_do_and_what_it_cannot() {
             .restart
             .contains(&"workload.node".to_owned())
     );
+}
+
+#[test]
+fn a_workload_that_was_found_has_the_defaults_of_one_that_is_configured() {
+    let configured = parse(&(MINER.to_owned() + "kind = \"helium\"")).unwrap();
+    let found = Workload::discovered(Name::new("miner").unwrap());
+    assert_eq!(configured.workload, [found]);
 }
 
 #[test]

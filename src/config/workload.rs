@@ -11,7 +11,7 @@ use super::section::section;
 use crate::protocol::Name;
 
 section! {
-    /// A miner, a validator, a node: one table for each, at most 32.
+    /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner` is looked after.
     Workload {
         /// Names the workload in topics, commands and records; unique on the device.
         name: Name, example = "miner";
@@ -24,11 +24,11 @@ section! {
         /// Files and directories inside the data directory that make up its identity and are never discarded.
         identity_files: Vec<PathBuf> = Vec::new(), example = ["miner/swarm_key"];
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
-        grace: Seconds<1, 600> = Seconds::of(60), reload = true;
+        grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
-        ready_timeout: Seconds<1, 3600> = Seconds::of(300), reload = true;
+        ready_timeout: Seconds<1, 3600> = READY_TIMEOUT, reload = true;
         /// Seconds between two probes, from 5 to 3600.
-        probe_interval: Seconds<5, 3600> = Seconds::of(30), reload = true;
+        probe_interval: Seconds<5, 3600> = PROBE_INTERVAL, reload = true;
     }
 }
 
@@ -91,8 +91,31 @@ impl TryFrom<GivenRuntime> for Runtime {
 }
 
 impl Workload {
+    /// A miner that was found in the Docker engine: what it is called there is what it is called here.
+    pub fn discovered(container: Name) -> Self {
+        Self {
+            name: container.clone(),
+            kind: Kind::Helium,
+            runtime: Runtime::Docker(Docker {
+                container,
+                socket: None,
+            }),
+            data_dir: None,
+            identity_files: Vec::new(),
+            grace: GRACE,
+            ready_timeout: READY_TIMEOUT,
+            probe_interval: PROBE_INTERVAL,
+        }
+    }
+
     pub(super) fn check(&self, at: &str, problems: &mut Problems) {
         let Runtime::Docker(docker) = &self.runtime;
+        if docker.container.as_str().starts_with('_') {
+            problems.add(
+                format!("{at}.runtime.docker.container"),
+                "the engine's names begin with a letter or a digit",
+            );
+        }
         if let Some(socket) = &docker.socket {
             super::check_absolute(&format!("{at}.runtime.docker.socket"), socket, problems);
         }
@@ -154,6 +177,10 @@ pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
         }
     }
 }
+
+const GRACE: Seconds<1, 600> = Seconds::of(60);
+const READY_TIMEOUT: Seconds<1, 3600> = Seconds::of(300);
+const PROBE_INTERVAL: Seconds<5, 3600> = Seconds::of(30);
 
 /// Each workload has tasks and queues of its own.
 const MOST: usize = 32;

@@ -1,1 +1,0 @@
-//! Validator checkpoint files: reading, checking, writing.

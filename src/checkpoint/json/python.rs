@@ -1,0 +1,199 @@
+//! Writing values with the bytes that Python's `json.dumps` writes.
+//!
+//! Separators are `", "` and `": "`, everything outside printable ASCII is escaped, and floats have
+//! the layout of `repr` (CPython `float_repr_style` "short").
+
+use std::fmt::Write;
+
+use super::{Number, Text, Value};
+
+/// Appends a string in quotes.
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &Text) {
+    let mut lone = text.lone_surrogates().iter().peekable();
+    out.push(b'"');
+    for (offset, character) in text.lossy().char_indices() {
+        match lone.next_if(|(at, _)| *at == offset) {
+            Some((_, surrogate)) => push_unit(out, *surrogate),
+            None => push_character(out, character),
+        }
+    }
+    out.push(b'"');
+}
+
+fn push_character(out: &mut Vec<u8>, character: char) {
+    match character {
+        '"' => out.extend(b"\\\""),
+        '\\' => out.extend(b"\\\\"),
+        '\n' => out.extend(b"\\n"),
+        '\r' => out.extend(b"\\r"),
+        '\t' => out.extend(b"\\t"),
+        '\u{8}' => out.extend(b"\\b"),
+        '\u{c}' => out.extend(b"\\f"),
+        ' '..='~' => out.push(character as u8),
+        _ => {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                push_unit(out, *unit);
+            }
+        }
+    }
+}
+
+fn push_unit(out: &mut Vec<u8>, unit: u16) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.extend(b"\\u");
+    for shift in [12, 8, 4, 0] {
+        out.push(HEX[usize::from(unit >> shift) & 0xf]);
+    }
+}
+
+/// Appends a number.
+pub(crate) fn push_number(out: &mut Vec<u8>, number: &Number) {
+    match number {
+        Number::Integer(integer) => push_integer(out, *integer),
+        Number::Big(digits) => out.extend(digits.as_bytes()),
+        Number::Float(float) => push_float(out, *float),
+    }
+}
+
+fn push_integer(out: &mut Vec<u8>, integer: i64) {
+    let mut digits = Stack::<24>::default();
+    // 20 characters at most: the buffer is large enough, so this cannot fail.
+    let _ = write!(digits, "{integer}");
+    out.extend(digits.bytes());
+}
+
+/// Appends a double: the shortest digits that read back the same, in `repr`'s layout, which is
+/// positional while the decimal exponent is within -4 and 15 and scientific beyond.
+pub(crate) fn push_float(out: &mut Vec<u8>, float: f64) {
+    if !float.is_finite() {
+        let name: &[u8] = match () {
+            () if float.is_nan() => b"NaN",
+            () if float > 0.0 => b"Infinity",
+            () => b"-Infinity",
+        };
+        out.extend(name);
+        return;
+    }
+    // Rust's `{:e}` yields the same shortest digits: `-1.2345e-7`, 24 characters at most.
+    let mut scientific = Stack::<32>::default();
+    let _ = write!(scientific, "{:e}", float.abs());
+    let text = scientific.bytes();
+    let split = text
+        .iter()
+        .position(|byte| *byte == b'e')
+        .unwrap_or(text.len());
+    let mut digits = [0; 24];
+    let mut count = 0;
+    for byte in text[..split].iter().filter(|byte| **byte != b'.') {
+        digits[count] = *byte;
+        count += 1;
+    }
+    let digits = &digits[..count];
+    let exponent: i32 = std::str::from_utf8(&text[(split + 1).min(text.len())..])
+        .ok()
+        .and_then(|exponent| exponent.parse().ok())
+        .unwrap_or(0);
+
+    if float.is_sign_negative() {
+        out.push(b'-');
+    }
+    match exponent {
+        -4..0 => {
+            out.extend(b"0.");
+            out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
+            out.extend(digits);
+        }
+        0..16 => {
+            let whole = exponent as usize + 1;
+            out.extend(&digits[..whole.min(count)]);
+            out.extend(std::iter::repeat_n(b'0', whole.saturating_sub(count)));
+            out.push(b'.');
+            out.extend(if count > whole {
+                &digits[whole..]
+            } else {
+                b"0"
+            });
+        }
+        _ => {
+            out.push(digits[0]);
+            if count > 1 {
+                out.push(b'.');
+                out.extend(&digits[1..]);
+            }
+            out.extend(if exponent < 0 { b"e-" } else { b"e+" });
+            let exponent = i64::from(exponent.unsigned_abs());
+            if exponent < 10 {
+                out.push(b'0');
+            }
+            push_integer(out, exponent);
+        }
+    }
+}
+
+/// Appends any value.
+pub(crate) fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.extend(b"null"),
+        Value::Bool(true) => out.extend(b"true"),
+        Value::Bool(false) => out.extend(b"false"),
+        Value::Number(number) => push_number(out, number),
+        Value::Text(text) => push_text(out, text),
+        Value::Array(elements) => {
+            out.push(b'[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    out.extend(b", ");
+                }
+                push_value(out, element);
+            }
+            out.push(b']');
+        }
+        Value::Object(object) => {
+            out.push(b'{');
+            for (index, (key, value)) in object.0.iter().enumerate() {
+                if index > 0 {
+                    out.extend(b", ");
+                }
+                push_text(out, key);
+                out.extend(b": ");
+                push_value(out, value);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// A small buffer on the stack to format a number into.
+struct Stack<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Default for Stack<N> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+        }
+    }
+}
+
+impl<const N: usize> Stack<N> {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl<const N: usize> Write for Stack<N> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self
+            .bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Validator checkpoint files: reading, checking, writing.
+//!
+//! A checkpoint is the state of a validator of Bittensor's subnet 8, made elsewhere: one JSON object,
+//! usually gzipped, up to hundreds of megabytes. Restoring it means turning it into the tree of files
+//! that the validator loads, with the very bytes that its own restore script would write, and refusing
+//! what that script would choke on or silently spoil the state with.
+//!
+//! ```no_run
+//! # use std::{ops::ControlFlow, path::Path};
+//! use ostler::checkpoint::{Checkpoint, Owner, Rules, check, write};
+//!
+//! let checkpoint = Checkpoint::find(Path::new("/srv/ptn"))?;
+//! let listener = &mut |_| ControlFlow::Continue(());
+//! let report = check(&checkpoint, &Rules::default(), Some(Path::new("/srv/ptn/validation")), listener)?;
+//! if report.is_sound() {
+//!     write(&checkpoint, &report, Path::new("/srv/ptn/.stage"), &Owner::default(), listener)?;
+//! }
+//! # Ok::<(), ostler::checkpoint::Error>(())
+//! ```
+//!
+//! Everything here is synchronous and may take seconds: call it where blocking is fine. The memory used
+//! is that of the largest record, not of the file. Nothing here knows how a validator is stopped.
+
+mod check;
+mod compare;
+mod encoded_twice;
+mod error;
+mod json;
+mod layout;
+mod ledgers;
+mod names;
+mod order;
+mod pairs;
+mod pass;
+mod position;
+mod positions;
+mod record;
+mod report;
+mod sections;
+mod source;
+mod tree;
+mod unpack;
+mod walk;
+mod write;
+
+pub use check::check;
+pub use compare::{Comparison, Loss};
+pub use error::{Error, SyntaxFault};
+pub use layout::{Layout, UnknownVersion};
+pub use report::{Findings, LISTED, Problem, Report, Rules, Summary};
+pub use source::{COMPRESSED_NAME, Checkpoint, PLAIN_NAME, Packing};
+pub use tree::{Owner, Written};
+pub use walk::Listener;
+pub use write::write;
+
+/// How far a pass through the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file that were read.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub of: u64,
+    /// Positions so far.
+    pub positions: u64,
+}

@@ -1,0 +1,330 @@
+//! The `validation` tree on disk.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use super::Error;
+use super::report::Summary;
+use super::walk::Sink;
+
+/// Whom the tree belongs to. What is `None` is left to the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: Option<u32>,
+    /// Group id.
+    pub gid: Option<u32>,
+    /// Mode of every file.
+    pub file_mode: u32,
+    /// Mode of every directory.
+    pub directory_mode: u32,
+}
+
+impl Default for Owner {
+    /// The process's own, 0644 and 0755: what the validator makes under the usual umask.
+    fn default() -> Self {
+        Self {
+            uid: None,
+            gid: None,
+            file_mode: 0o644,
+            directory_mode: 0o755,
+        }
+    }
+}
+
+impl Owner {
+    /// The owner and the modes of a tree that is there, so that its replacement fits. `directory` is its
+    /// top; a file in it is given the same permissions, without those to execute.
+    ///
+    /// # Errors
+    /// Whatever looking at it says.
+    pub fn of(directory: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(directory)?;
+        let directory_mode = metadata.mode() & 0o777;
+        Ok(Self {
+            uid: Some(metadata.uid()),
+            gid: Some(metadata.gid()),
+            file_mode: directory_mode & 0o666,
+            directory_mode,
+        })
+    }
+}
+
+/// What [`super::write`] has made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// Files.
+    pub files: u64,
+    /// Directories, the top one included.
+    pub directories: u64,
+    /// Bytes in the files.
+    pub bytes: u64,
+    /// Files of the tree's top that the checkpoint had no content for, so that the old ones stay valid.
+    pub absent: Vec<&'static str>,
+    /// Files that were made empty because a fresh tree needs them; an old one with content is to be preferred.
+    pub blank: Vec<&'static str>,
+}
+
+/// Checks that the tree fits where `into` will be: its bytes, a block for each file, and inodes.
+pub(crate) fn check_space(into: &Path, summary: &Summary) -> Result<(), Error> {
+    let parent = parent(into);
+    let free = nix::sys::statvfs::statvfs(parent)
+        .map_err(|errno| error("look at the space in", parent, errno.into()))?;
+    // About one directory for every four files.
+    let entries = summary.files + summary.files / 4 + 16;
+    let needed = summary.tree_bytes + entries * 4096;
+    let available = free.blocks_available() as u64 * free.fragment_size() as u64;
+    if needed > available {
+        return Err(Error::NoSpace {
+            path: parent.to_owned(),
+            needed,
+            available,
+        });
+    }
+    // File systems without a fixed number of inodes say that they have none at all.
+    let (inodes, left) = (free.files() as u64, free.files_available() as u64);
+    if inodes > 0 && entries > left {
+        return Err(Error::NoInodes {
+            path: parent.to_owned(),
+            needed: entries,
+            available: left,
+        });
+    }
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Writes the files of a pass under a directory that it makes.
+pub(crate) struct Tree<'a> {
+    root: &'a Path,
+    owner: &'a Owner,
+    written: Written,
+    /// The directory that was used last: it is there.
+    last: String,
+    stream: Option<(PathBuf, Stream)>,
+    top: Vec<&'static str>,
+}
+
+enum Stream {
+    Plain(Counted),
+    Gzip(Box<GzEncoder<Counted>>),
+}
+
+struct Counted {
+    file: File,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+const DEPARTED: &str = "departed_hotkeys.json";
+
+impl<'a> Tree<'a> {
+    /// Makes `root`, which must not be there yet.
+    pub(crate) fn create(root: &'a Path, owner: &'a Owner) -> Result<Self, Error> {
+        let mut tree = Self {
+            root,
+            owner,
+            written: Written::default(),
+            last: String::new(),
+            stream: None,
+            top: Vec::new(),
+        };
+        tree.make_directory(root)?;
+        Ok(tree)
+    }
+
+    /// Adds what every tree has, and makes all of it durable.
+    pub(crate) fn finish(mut self) -> Result<Written, Error> {
+        // The validator would make these itself, as whoever runs it.
+        for directory in ["miners", "tmp"] {
+            let path = self.root.join(directory);
+            if !path.exists() {
+                self.make_directory(&path)?;
+            }
+        }
+        self.begin(DEPARTED)?;
+        self.append(b"{\"departed_hotkeys\": {}}")?;
+        self.end()?;
+        self.written.blank.push(DEPARTED);
+        for name in ["miner_account_sizes.json", "asset_selections.json"] {
+            if !self.top.contains(&name) {
+                self.written.absent.push(name);
+            }
+        }
+        self.sync()?;
+        Ok(self.written)
+    }
+
+    /// One `syncfs` instead of an fsync for each of some 15 000 files and 3 400 directories, each of
+    /// which would be a commit of the file system's journal.
+    fn sync(&self) -> Result<(), Error> {
+        let failed = |path: &Path, source| error("sync", path, source);
+        let root = File::open(self.root).map_err(|source| failed(self.root, source))?;
+        nix::unistd::syncfs(&root).map_err(|errno| failed(self.root, errno.into()))?;
+        let parent = parent(self.root);
+        File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(|source| failed(parent, source))
+    }
+
+    fn make_directory(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |source| error("make", path, source);
+        // Nobody else gets in before the owner and the mode are set.
+        DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
+        let directory = File::open(path).map_err(failed)?;
+        self.hand_over(&directory, self.owner.directory_mode)
+            .map_err(failed)?;
+        self.written.directories += 1;
+        Ok(())
+    }
+
+    fn make_file(&mut self, path: &Path) -> Result<File, Error> {
+        let failed = |source| error("make", path, source);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        self.hand_over(&file, self.owner.file_mode)
+            .map_err(failed)?;
+        self.written.files += 1;
+        Ok(file)
+    }
+
+    fn hand_over(&self, file: &File, mode: u32) -> io::Result<()> {
+        if self.owner.uid.is_some() || self.owner.gid.is_some() {
+            fchown(file, self.owner.uid, self.owner.gid)?;
+        }
+        file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Makes a directory inside the tree, and those above it.
+    fn ensure(&mut self, directory: &str) -> Result<(), Error> {
+        if self.last == directory {
+            return Ok(());
+        }
+        let mut path = self.root.to_owned();
+        for part in directory.split('/') {
+            path.push(part);
+            if !path.is_dir() {
+                self.make_directory(&path)?;
+            }
+        }
+        directory.clone_into(&mut self.last);
+        Ok(())
+    }
+}
+
+impl Sink for Tree<'_> {
+    fn file(&mut self, directory: &str, name: &str, content: &[u8]) -> Result<(), Error> {
+        self.ensure(directory)?;
+        let path = self.root.join(directory).join(name);
+        let mut file = self.make_file(&path)?;
+        file.write_all(content)
+            .map_err(|source| error("write", &path, source))?;
+        self.written.bytes += content.len() as u64;
+        Ok(())
+    }
+
+    fn begin(&mut self, name: &'static str) -> Result<(), Error> {
+        let path = self.root.join(name);
+        let file = Counted {
+            file: self.make_file(&path)?,
+            bytes: 0,
+        };
+        let stream = if name.ends_with(".gz") {
+            Stream::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
+        } else {
+            Stream::Plain(file)
+        };
+        self.stream = Some((path, stream));
+        self.top.push(name);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = match &mut self.stream {
+            Some((path, Stream::Plain(file))) => {
+                file.write_all(bytes).map_err(|source| (&*path, source))
+            }
+            Some((path, Stream::Gzip(file))) => {
+                file.write_all(bytes).map_err(|source| (&*path, source))
+            }
+            None => Ok(()),
+        };
+        written.map_err(|(path, source)| error("write", path, source))
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let Some((path, stream)) = self.stream.take() else {
+            return Ok(());
+        };
+        let file = match stream {
+            Stream::Plain(file) => Ok(file),
+            Stream::Gzip(encoder) => encoder.finish(),
+        };
+        let file = file.map_err(|source| error("write", &path, source))?;
+        self.written.bytes += file.bytes;
+        Ok(())
+    }
+}
+
+/// A sink that only measures.
+#[derive(Debug, Default)]
+pub(crate) struct Measure {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Sink for Measure {
+    fn file(&mut self, _: &str, _: &str, content: &[u8]) -> Result<(), Error> {
+        self.files += 1;
+        self.append(content)
+    }
+
+    fn begin(&mut self, _: &'static str) -> Result<(), Error> {
+        self.files += 1;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn error(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}

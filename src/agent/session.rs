@@ -1,0 +1,92 @@
+//! The session: one agent at a time on a state directory, and a number that grows at every start.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::durable;
+
+/// A state directory that is ours until this is dropped.
+#[derive(Debug)]
+pub struct Session {
+    /// Grows at every start of the agent; birth and will carry it.
+    pub number: u64,
+    _lock: File,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory cannot be used.
+    #[error("the state directory {} cannot be used: {source}; it must be writable for the user that runs the agent (key `state-dir`)", path.display())]
+    Unusable {
+        /// The directory or the file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody has it.
+    #[error("another agent uses the state directory {}; stop it first, or give this one another `state-dir`", .0.display())]
+    Taken(PathBuf),
+    /// The number cannot be written.
+    #[error(transparent)]
+    NotDurable(#[from] durable::Error),
+}
+
+impl Session {
+    /// Takes the directory and counts the start.
+    ///
+    /// # Errors
+    /// Where the directory cannot be written, or another agent holds it.
+    pub fn begin(state_dir: &Path) -> Result<Self, Error> {
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Unusable { path, source }
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(unusable(state_dir))?;
+        let lock_path = state_dir.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(unusable(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Taken(state_dir.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(unusable(&lock_path)(source)),
+        }
+        let path = state_dir.join("session");
+        // A file that is missing or torn by hand only costs the count, never the start.
+        let last: u64 = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let number = last.saturating_add(1);
+        durable::write(&path, format!("{number}\n").as_bytes(), 0o640)?;
+        Ok(Self { number, _lock: lock })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_grows_and_only_one_agent_has_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let state_dir = directory.path().join("state");
+        let first = Session::begin(&state_dir).unwrap();
+        assert_eq!(first.number, 1);
+        assert!(matches!(Session::begin(&state_dir), Err(Error::Taken(_))));
+        drop(first);
+        assert_eq!(Session::begin(&state_dir).unwrap().number, 2);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        File::create(&file).unwrap();
+        let error = Session::begin(&file.join("state")).unwrap_err().to_string();
+        assert!(error.contains("file/state") && error.contains("state-dir"), "{error}");
+    }
+}

@@ -13,6 +13,7 @@ pub mod durable;
 pub mod feed;
 pub mod operation;
 pub mod protocol;
+pub mod report;
 pub mod runtime;
 pub mod sensor;
 pub mod workload;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::section::Key;
-use super::{Config, Device, Http, Mqtt, Telemetry, Workload};
+use super::{Commands, Config, Device, Http, Mqtt, Telemetry, Workload};
 use crate::protocol::Name;
 
 /// The keys that differ, such as `telemetry.interval` or `workload.miner.grace`.
@@ -52,6 +52,7 @@ impl Config {
         }
         changes.compare("device.", Device::KEYS, &old.device, &self.device);
         changes.compare("mqtt.", Mqtt::KEYS, &old.mqtt, &self.mqtt);
+        changes.compare("commands.", Commands::KEYS, &old.commands, &self.commands);
         changes.compare(
             "telemetry.",
             Telemetry::KEYS,

@@ -5,6 +5,7 @@
 
 mod broker;
 mod changes;
+mod commands;
 mod device;
 mod document;
 mod error;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use broker::BrokerUrl;
 pub use changes::Changes;
+pub use commands::Commands;
 pub use device::{Device, Telemetry};
 use document::Document;
 use error::Problems;
@@ -54,6 +56,8 @@ section! {
         device: Device = Device::default();
         /// The broker.
         mqtt: Option<Mqtt> = None;
+        /// Whose commands are taken from the broker.
+        commands: Commands = Commands::default();
         /// Samples of the host.
         telemetry: Telemetry = Telemetry::default();
         /// The local API and the page.
@@ -116,10 +120,13 @@ impl Config {
     pub fn check_files(&self) -> Vec<Problem> {
         let mqtt = self.mqtt.iter().flat_map(Mqtt::files);
         let http = self.http.token_file.iter();
+        let keys = self.commands.trusted_keys.iter();
         mqtt.map(|(key, file)| (format!("mqtt.{key}"), file))
+            .chain(keys.map(|file| ("commands.trusted-keys".to_owned(), file)))
             .chain(http.map(|file| ("http.token-file".to_owned(), file)))
             .filter_map(|(key, file)| {
-                let public = key == "mqtt.ca-file" || key == "mqtt.cert-file";
+                let public = ["mqtt.ca-file", "mqtt.cert-file", "commands.trusted-keys"]
+                    .contains(&key.as_str());
                 let read = if public {
                     secret::read_public(file).map(drop)
                 } else {
@@ -145,6 +152,7 @@ impl Config {
         if let Some(mqtt) = &self.mqtt {
             mqtt.check(problems);
         }
+        self.commands.check(problems);
         self.http.check(problems);
         workload::check_all(&self.workload, problems);
     }

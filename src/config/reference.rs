@@ -2,7 +2,7 @@
 
 use super::section::Key;
 use super::written::inline;
-use super::{Config, Device, Docker, Http, Mqtt, Telemetry, Workload};
+use super::{Commands, Config, Device, Docker, Http, Mqtt, Telemetry, Workload};
 
 /// A table as it is shown.
 struct Table {
@@ -28,6 +28,7 @@ macro_rules! table {
 const TABLES: &[Table] = &[
     table!("[device]", Device, optional = true),
     table!("[mqtt]", Mqtt, optional = false),
+    table!("[commands]", Commands, optional = true),
     table!("[telemetry]", Telemetry, optional = true),
     table!("[http]", Http, optional = true),
     table!("[[workload]]", Workload, optional = false),

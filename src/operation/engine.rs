@@ -15,7 +15,7 @@ use super::arguments::Arguments;
 use super::journal::Quarantined;
 use super::lane::{Runner, WAITING};
 use super::ledger::Ledger;
-use super::workload::Workload;
+use super::workload::{Times, Workload};
 use super::{logs, observe};
 use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
@@ -409,6 +409,13 @@ impl Engine {
             .values()
             .map(|lane| lane.workload.capability())
             .collect()
+    }
+
+    /// Changes how long things may take on a workload.
+    pub fn set_times(&self, workload: &Name, times: Times) {
+        if let Some(lane) = self.0.lanes.get(workload) {
+            lane.workload.set_times(times);
+        }
     }
 
     /// The last lines of a workload's log.

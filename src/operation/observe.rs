@@ -36,7 +36,7 @@ pub(super) async fn observe(workload: Arc<Workload>, feed: Feed, clock: ClockSyn
         }
         sleep(PAUSE).await;
         tokio::select! {
-            () = sleep_until(Instant::now() + workload.times.interval) => {}
+            () = sleep_until(Instant::now() + workload.times().interval) => {}
             () = workload.runtime.changed() => {}
             () = workload.poke.notified() => {}
         }

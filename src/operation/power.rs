@@ -83,7 +83,7 @@ async fn bring_down(
     grace: Option<Duration>,
 ) -> Result<(), Failure> {
     let workload = context.workload.clone();
-    let grace = grace.unwrap_or(workload.times.grace);
+    let grace = grace.unwrap_or(workload.times().grace);
     let recovered = context.recovered();
     context
         .step("stop", end_run(&*workload.runtime, found, grace, recovered))
@@ -153,6 +153,7 @@ async fn confirm(context: &mut Context) -> Result<(), Failure> {
 
 async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
     let begun = Instant::now();
+    let ready = workload.times().ready;
     loop {
         let lacking = match workload.runtime.inspect().await {
             Ok(inspection) if inspection.state == RunState::Running => {
@@ -173,13 +174,13 @@ async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
             }
             Err(error) => error.to_string(),
         };
-        if begun.elapsed() + CONFIRM_PAUSE > workload.times.ready {
+        if begun.elapsed() + CONFIRM_PAUSE > ready {
             return Err(Failure::new(
                 Reason::NotReady,
                 format!(
                     "{} was started, but does not answer within {} s: {lacking}. See its log: ostler logs {}",
                     workload.name,
-                    workload.times.ready.as_secs(),
+                    ready.as_secs(),
                     workload.name
                 ),
             ));

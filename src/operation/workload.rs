@@ -27,7 +27,7 @@ pub struct Workload {
     pub(super) name: Name,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) kind: Arc<dyn Kind>,
-    pub(super) times: Times,
+    times: Mutex<Times>,
     /// Wakes whoever observes it: something was done to it.
     pub(super) poke: Notify,
     pub(super) report: watch::Sender<WorkloadReport>,
@@ -58,7 +58,7 @@ impl Workload {
             name,
             runtime,
             kind,
-            times,
+            times: Mutex::new(times),
             poke: Notify::new(),
             report,
             at_work: Mutex::new(None),
@@ -68,6 +68,17 @@ impl Workload {
     /// How it was seen last.
     pub fn report(&self) -> WorkloadReport {
         self.report.borrow().clone()
+    }
+
+    /// How long things may take on it.
+    pub(super) fn times(&self) -> Times {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes how long things may take; what is at work keeps what it began with.
+    pub(super) fn set_times(&self, times: Times) {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = times;
+        self.poke.notify_one();
     }
 
     /// What it can be asked.

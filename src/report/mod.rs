@@ -1,0 +1,3 @@
+//! The way out: MQTT, and the telemetry that goes there.
+
+pub mod signature;

@@ -11,6 +11,7 @@ pub mod config;
 pub mod data;
 pub mod durable;
 pub mod feed;
+pub mod http;
 pub mod operation;
 pub mod protocol;
 pub mod report;

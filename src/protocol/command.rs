@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Name, OperationId};
+use super::{Failure, Name, OperationId, Reason};
 use crate::clock::Timestamp;
 
 /// The largest command that is read, in bytes; a larger one is refused unread.
@@ -81,6 +81,60 @@ pub struct Command {
     pub dry_run: bool,
 }
 
+/// A command that cannot be read, with its id where that much can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// So that whoever asked can tell the refusal from others.
+    pub id: Option<OperationId>,
+    /// [`Reason::Malformed`] or [`Reason::TooLarge`]; the message is bounded.
+    pub failure: Failure,
+}
+
+/// The most characters of a message that quotes what a stranger has sent.
+const LONGEST_MESSAGE: usize = 500;
+
+impl Command {
+    /// Reads the body of a command: one JSON object and nothing else.
+    ///
+    /// # Errors
+    /// Where it is larger than [`MAX_COMMAND_BYTES`], not JSON, not an object, or has an unknown or ill-typed key.
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let unreadable = |id, reason, message: String| {
+            let harmless = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            let message: String = message
+                .chars()
+                .take(LONGEST_MESSAGE)
+                .map(harmless)
+                .collect();
+            Err(Unreadable {
+                id,
+                failure: Failure::new(reason, message),
+            })
+        };
+        if bytes.len() > MAX_COMMAND_BYTES {
+            let message = format!("a command has at most {MAX_COMMAND_BYTES} bytes");
+            return unreadable(None, Reason::TooLarge, message);
+        }
+        // An array would be read as the fields in their order, and an empty one as a command without any.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            let message = "a command is a JSON object; `{}` is the shortest".to_owned();
+            return unreadable(None, Reason::Malformed, message);
+        }
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let read = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string());
+        let ended = |command| json.end().map(|()| command).map_err(|e| e.to_string());
+        read.and_then(ended).or_else(|error| {
+            let message = format!("this is not a command: {error}");
+            unreadable(id_of(bytes), Reason::Malformed, message)
+        })
+    }
+}
+
+fn id_of(bytes: &[u8]) -> Option<OperationId> {
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    OperationId::new(value.get("id")?.as_str()?).ok()
+}
+
 /// Through which door a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,10 +183,48 @@ mod tests {
         assert_eq!(Operation::from_name("format-disk"), None);
     }
 
+    fn refusal_of(text: &str) -> Unreadable {
+        Command::read(text.as_bytes()).unwrap_err()
+    }
+
     #[test]
-    fn a_command_with_an_unknown_key_is_refused() {
-        let error =
-            serde_json::from_str::<Command>(r#"{"id":"1","worklaod":"miner"}"#).unwrap_err();
-        assert!(error.to_string().contains("worklaod"), "{error}");
+    fn a_command_with_an_unknown_key_is_refused_by_its_id() {
+        let refused = refusal_of(r#"{"id":"1","worklaod":"miner"}"#);
+        assert_eq!(refused.id, OperationId::new("1").ok());
+        assert!(refused.failure.message.contains("worklaod"), "{refused:?}");
+    }
+
+    #[test]
+    fn only_one_object_is_a_command() {
+        assert_eq!(Command::read(b" {} ").unwrap(), Command::default());
+        for text in [
+            "",
+            "[]",
+            "null",
+            "7",
+            "\"{}\"",
+            "{}{}",
+            "{} x",
+            "[\"id\"]",
+            "{",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(refusal_of(text).failure.reason, Reason::Malformed, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_sent_is_quoted_bounded_and_escaped() {
+        let refused = refusal_of(&format!(
+            "{{\"workload\":\"\\u001b[2J{}\"}}",
+            "x".repeat(9999)
+        ));
+        let message = &refused.failure.message;
+        assert!(
+            message.len() < 2 * LONGEST_MESSAGE && !message.contains('\u{1b}'),
+            "{message}"
+        );
+        let large = refusal_of(&" ".repeat(MAX_COMMAND_BYTES + 1));
+        assert_eq!(large.failure.reason, Reason::TooLarge);
     }
 }

@@ -9,7 +9,7 @@ mod record;
 mod report;
 mod topic;
 
-pub use command::{Command, MAX_COMMAND_BYTES, Operation, Origin, Request};
+pub use command::{Command, MAX_COMMAND_BYTES, Operation, Origin, Request, Unreadable};
 pub use device::{Capability, DeviceReport};
 pub use name::{BadName, Name, OperationId};
 pub use record::{

@@ -1,8 +1,11 @@
 //! Names that come from outside and become part of a path or a topic.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use serde::{Deserialize, Serialize};
+
+use super::Operation;
 
 /// A name that is not of the alphabet, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +108,15 @@ macro_rules! checked_string {
 checked_string!(Name, "the name");
 checked_string!(OperationId, "the id");
 
+impl OperationId {
+    /// An id for a requester who has chosen none: the operation's name and 64 random bits.
+    pub fn made_up(operation: Operation) -> Self {
+        // The standard library seeds its hashers from the system's randomness: unique is all that an id must be.
+        let random = RandomState::new().build_hasher().finish();
+        Self(format!("{operation}-{random:016x}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +144,15 @@ mod tests {
         for good in ["miner", "0b1e-5f", "a.b_c-d", &"x".repeat(64)] {
             assert!(Name::new(good).is_ok(), "{good:?}");
         }
+    }
+
+    #[test]
+    fn made_up_ids_are_of_the_alphabet_and_differ() {
+        let ids: std::collections::BTreeSet<_> = (0..1000)
+            .map(|_| OperationId::made_up(Operation::Restart))
+            .collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| OperationId::new(id.as_str()).is_ok()));
     }
 
     #[test]

@@ -1,0 +1,13 @@
+//! The API on real sockets, with the real engine behind it.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../lab/agent.rs"]
+mod agent;
+#[path = "../lab/wire.rs"]
+mod wire;
+
+mod commands;
+mod events;
+mod hostile;
+mod reading;

@@ -1,0 +1,241 @@
+//! An agent without its host: the real engine and the real API, on a workload in memory.
+
+#![allow(dead_code, reason = "each suite uses its own part of this")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ostler::clock::ClockSync;
+use ostler::feed::Feed;
+use ostler::http::{Server, Settings, State, Token};
+use ostler::operation::{Engine, Parts, Times, Workload};
+use ostler::protocol::{DeviceReport, Health, Name, RunState, Telemetry};
+use ostler::runtime::{Error, Inspection, Output, Runtime, Stopped};
+use ostler::workload::{Finding, Inside, Kind};
+use tempfile::TempDir;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The token of every agent here.
+pub const TOKEN: &str = "an-agent-in-the-lab-0123456789";
+
+/// Nothing here takes longer, unless it hangs.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A workload in memory.
+#[derive(Default)]
+pub struct Animal {
+    state: Mutex<Body>,
+    /// Lets one stop that is held go on.
+    pub let_stop: Notify,
+}
+
+#[derive(Default)]
+struct Body {
+    running: bool,
+    run: u32,
+    hold_stops: bool,
+    refuse_starts: bool,
+}
+
+impl Animal {
+    /// From now on a stop waits for [`Animal::let_stop`].
+    pub fn hold_stops(&self) {
+        self.state.lock().unwrap().hold_stops = true;
+    }
+
+    /// From now on a start fails.
+    pub fn refuse_starts(&self) {
+        self.state.lock().unwrap().refuse_starts = true;
+    }
+
+    /// Whether it runs.
+    pub fn running(&self) -> bool {
+        self.state.lock().unwrap().running
+    }
+}
+
+#[async_trait]
+impl Runtime for Animal {
+    fn describe(&self) -> String {
+        "memory miner".to_owned()
+    }
+
+    async fn inspect(&self) -> Result<Inspection, Error> {
+        let state = self.state.lock().unwrap();
+        Ok(Inspection {
+            state: match state.running {
+                true => RunState::Running,
+                false => RunState::Stopped,
+            },
+            reason: None,
+            run: Some(state.run.to_string()),
+            started_at: None,
+            image: None,
+            restarts: None,
+            health: None,
+        })
+    }
+
+    async fn start(&self) -> Result<bool, Error> {
+        let mut state = self.state.lock().unwrap();
+        if state.refuse_starts {
+            return Err(Error::Refused {
+                runtime: "memory".to_owned(),
+                action: "start miner".to_owned(),
+                detail: "the port is taken".to_owned(),
+            });
+        }
+        let started = !state.running;
+        state.running = true;
+        state.run += u32::from(started);
+        Ok(started)
+    }
+
+    async fn stop(&self, _grace: Duration) -> Result<Stopped, Error> {
+        let held = self.state.lock().unwrap().hold_stops;
+        if held {
+            self.let_stop.notified().await;
+        }
+        let mut state = self.state.lock().unwrap();
+        let stopped = match state.running {
+            true => Stopped::Cleanly,
+            false => Stopped::Already,
+        };
+        state.running = false;
+        Ok(stopped)
+    }
+
+    async fn exec(&self, _command: &[&str], _deadline: Duration) -> Result<Output, Error> {
+        Ok(Output {
+            status: 0,
+            stdout: String::new(),
+            stderr: String::new(),
+        })
+    }
+
+    async fn logs(&self, lines: usize, _bytes: usize) -> Result<String, Error> {
+        Ok((1..=lines).map(|line| format!("line {line}\n")).collect())
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}
+
+struct Plain;
+
+#[async_trait]
+impl Kind for Plain {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    async fn probe(&self, _inside: &dyn Inside) -> Finding {
+        Finding {
+            health: Health::Healthy,
+            reason: None,
+            height: Some(42),
+            gap: Some(0),
+        }
+    }
+}
+
+/// A running agent; all of it ends with this.
+pub struct Agent {
+    /// The engine behind the API.
+    pub engine: Engine,
+    /// The workload `miner`.
+    pub animal: Arc<Animal>,
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// The TCP address.
+    pub address: SocketAddr,
+    /// What the API shows of the device.
+    pub device: watch::Sender<Option<DeviceReport>>,
+    /// What the API shows of the host.
+    pub telemetry: watch::Sender<Option<Telemetry>>,
+    link: watch::Sender<serde_json::Value>,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    directory: TempDir,
+}
+
+impl Agent {
+    /// Starts one with a token, on a free port of loopback.
+    pub async fn start() -> Self {
+        Self::start_with(Some(TOKEN)).await
+    }
+
+    /// Starts one with this token, or none.
+    pub async fn start_with(token: Option<&str>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let animal = Arc::new(Animal::default());
+        animal.start().await.unwrap();
+        let times = Times {
+            grace: Duration::from_secs(1),
+            ready: Duration::from_secs(5),
+            interval: Duration::from_millis(50),
+        };
+        let name = Name::new("miner").unwrap();
+        let workload = Workload::new(name, animal.clone(), Arc::new(Plain), times);
+        let parts = Parts {
+            state_dir: directory.path().to_owned(),
+            workloads: vec![workload],
+            feed: Feed::default(),
+            clock: ClockSync::default(),
+        };
+        let (engine, _) = Engine::open(parts).await.unwrap();
+        engine.spawn();
+        let socket = directory.path().join("ostler.sock");
+        let settings = Settings {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            socket: socket.clone(),
+            names: vec!["attic.local".to_owned()],
+            token: token.map(|token| Token::new(token).unwrap()),
+        };
+        let (device, device_seen) = watch::channel(None);
+        let (telemetry, telemetry_seen) = watch::channel(None);
+        let (link, link_seen) = watch::channel(serde_json::Value::Null);
+        let state = State {
+            engine: engine.clone(),
+            device: device_seen,
+            telemetry: telemetry_seen,
+            link: link_seen,
+        };
+        let stop = CancellationToken::new();
+        let server = Server::bind(settings, state, stop.clone()).await.unwrap();
+        Self {
+            engine,
+            animal,
+            socket,
+            address: server.addresses()[0],
+            device,
+            telemetry,
+            link,
+            stop,
+            served: tokio::spawn(server.run()),
+            directory,
+        }
+    }
+
+    /// Tells the API to stop, and waits until it has.
+    pub async fn stop_serving(&mut self) {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, &mut self.served)
+            .await
+            .expect("the server drains in time")
+            .unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.served.abort();
+    }
+}

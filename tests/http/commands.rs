@@ -4,7 +4,7 @@ use ostler::protocol::State;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::agent::{Agent, DEADLINE, TOKEN};
+use crate::inn::{Agent, DEADLINE, TOKEN};
 use crate::wire::{Reply, Wire, ask, command, get, post};
 
 /// Waits until an operation has ended, and gives its record.

@@ -3,7 +3,7 @@
 use ostler::feed::Update;
 use ostler::protocol::{Event, Level};
 
-use crate::agent::Agent;
+use crate::inn::Agent;
 use crate::wire::{Wire, ask, get, post};
 
 const GET: &str = "GET /v1/events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
@@ -110,7 +110,7 @@ async fn streams_are_bounded_and_their_places_come_free() {
             }
         }
     };
-    tokio::time::timeout(crate::agent::DEADLINE, free)
+    tokio::time::timeout(crate::inn::DEADLINE, free)
         .await
         .expect("a place comes free");
 }

@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, timeout};
 
-use crate::agent::{Agent, DEADLINE, TOKEN};
+use crate::inn::{Agent, DEADLINE, TOKEN};
 use crate::wire::{Wire, ask, command, get};
 
 async fn still_well(agent: &Agent) {

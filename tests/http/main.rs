@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-#[path = "../lab/agent.rs"]
-mod agent;
+#[path = "../lab/inn.rs"]
+mod inn;
 #[path = "../lab/wire.rs"]
 mod wire;
 

@@ -2,7 +2,7 @@
 
 use ostler::protocol::{DeviceReport, Telemetry};
 
-use crate::agent::{Agent, TOKEN};
+use crate::inn::{Agent, TOKEN};
 use crate::wire::{Wire, ask, get, post};
 
 fn device() -> DeviceReport {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::agent::{Agent, DEADLINE, TOKEN};
+use super::inn::{Agent, DEADLINE, TOKEN};
 
 /// A connection of either kind.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod durable;
 pub mod feed;
 pub mod http;

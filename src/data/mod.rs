@@ -1,1 +1,33 @@
 //! Directories of bytes: what a database consists of, copies of it, and whether they are whole.
+//!
+//! Everything here is synchronous and may take long: async callers use `spawn_blocking`, and watch and stop the work
+//! through a [`Control`].
+
+pub mod control;
+pub mod cut;
+pub mod error;
+pub mod exclude;
+pub mod inspect;
+pub mod lsm;
+pub mod manifest;
+pub mod path;
+pub mod place;
+pub mod probe;
+pub mod retention;
+pub mod sniff;
+pub mod space;
+pub mod store;
+pub mod survey;
+pub mod tree;
+pub mod verify;
+
+pub use control::{Control, Interrupted, Progress};
+pub use cut::{Cut, Options};
+pub use error::Error;
+pub use exclude::Exclude;
+pub use manifest::{Facts, Level, Manifest, Timings, Way, Workload};
+pub use path::RelativePath;
+pub use retention::Retention;
+pub use store::Store;
+pub use survey::Source;
+pub use verify::verify;

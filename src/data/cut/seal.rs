@@ -1,0 +1,214 @@
+//! The seal: everything hashed, looked into, made durable, and then one rename.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+
+use super::super::control::Control;
+use super::super::error::Error;
+use super::super::inspect::inspect;
+use super::super::manifest::{self, FileRecord, Kind, Level, Manifest, Timings, Verification, Way};
+use super::super::path::RelativePath;
+use super::super::place;
+use super::super::survey::{Item, Task};
+use super::super::tree::{Node, Tree};
+use super::super::verify;
+use super::Cut;
+
+impl Cut {
+    /// Checks the snapshot to level L3, makes it durable and gives it its name. The workload may be running again.
+    ///
+    /// Fails with `Damaged` when a block or record of the data has a wrong checksum: then the data itself is damaged,
+    /// and the last good snapshot is what is wanted.
+    pub fn seal(
+        mut self,
+        facts: manifest::Facts,
+        control: &mut Control,
+    ) -> Result<Manifest, Error> {
+        if self.items.is_empty() {
+            return Err(Error::Place {
+                path: self.partial.clone(),
+                problem: "nothing was captured yet: the cold pass comes before the seal",
+            });
+        }
+        self.drop_extras(control)?;
+        let mut manifest = self.manifest(facts)?;
+        self.fill_in(&mut manifest, control)?;
+        self.make_durable(&manifest)?;
+        if let Some(damage) = verify::structure(&self.data(), &manifest, control)?
+            .into_iter()
+            .next()
+        {
+            return Err(Error::Damaged {
+                path: damage.path.below(&self.data()),
+                detail: damage.what,
+            });
+        }
+        manifest.store(&self.partial)?;
+        let sealed = self.exclusive.store().snapshot(&manifest.name);
+        crate::durable::rename(&self.partial, &sealed)?;
+        self.sealed = true;
+        Ok(manifest)
+    }
+
+    /// Removes what the warm pass brought and the database no longer consists of.
+    fn drop_extras(&self, control: &Control) -> Result<(), Error> {
+        let wanted: BTreeSet<&RelativePath> = self.items.iter().map(|item| &item.path).collect();
+        let tree = Tree::walk(&self.data(), &|_| false, control)?;
+        for entry in tree
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| !wanted.contains(&entry.path))
+        {
+            let path = entry.path.below(&self.data());
+            let removed = match entry.node {
+                Node::Directory => fs::remove_dir(&path),
+                Node::File | Node::Symlink(_) => fs::remove_file(&path),
+            };
+            removed.map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, facts: manifest::Facts) -> Result<Manifest, Error> {
+        let before = self.exclusive.store().list()?;
+        let newest = before
+            .iter()
+            .rev()
+            .find_map(|stored| stored.manifest.as_ref().ok());
+        Ok(Manifest {
+            format: manifest::FORMAT,
+            name: self.options.name.clone(),
+            sequence: newest.map_or(1, |newest| newest.sequence + 1),
+            workload: facts.workload,
+            cut_time: facts.cut_time,
+            clock_synced: facts.clock_synced,
+            height: facts.height,
+            clean: self.clean && self.way != Way::Hot,
+            way: self.way,
+            include: self.source.include.clone(),
+            databases: self.databases.iter().map(describe).collect(),
+            files: Vec::with_capacity(self.items.len()),
+            total_bytes: 0,
+            verification: Verification {
+                level: Level::L3,
+                checked: 0,
+                opaque: Vec::new(),
+            },
+            timings: Timings {
+                cut_ms: Some(self.cut_ms),
+                ..facts.timings
+            },
+            previous: newest.map(|newest| newest.name.clone()),
+            digest: String::new(),
+        })
+    }
+
+    /// Reads every file once: its hash, and its inside.
+    fn fill_in(&self, manifest: &mut Manifest, control: &mut Control) -> Result<(), Error> {
+        control.expect(self.items.iter().map(|item| item.identity.size).sum());
+        for item in &self.items {
+            let record = match &item.task {
+                Task::Directory => record(item, place::Method::Written),
+                Task::Symlink(target) => FileRecord {
+                    target: Some(target.clone()),
+                    ..record(item, place::Method::Written)
+                },
+                _ => self.read(item, manifest, control)?,
+            };
+            manifest.total_bytes += record.size;
+            manifest.files.push(record);
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        item: &Item,
+        manifest: &mut Manifest,
+        control: &mut Control,
+    ) -> Result<FileRecord, Error> {
+        let path = item.path.below(&self.data());
+        let damaged = |detail: String| Error::Damaged {
+            path: item.path.below(&self.source.root),
+            detail,
+        };
+        let origin = self
+            .placed
+            .get(&item.path)
+            .ok_or_else(|| damaged("it was not brought over".to_owned()))?;
+        let found = inspect(&path, item.kind, true, manifest.may_be_torn(), control)?;
+        if let Some(detail) = found.damage {
+            return Err(damaged(detail));
+        }
+        // What was hashed while the workload was stopped must be what is on the disk now.
+        if origin.placed.hash.is_some_and(|hash| hash != found.hash)
+            || origin.placed.size != found.size
+        {
+            return Err(damaged("its copy differs from what was read".to_owned()));
+        }
+        manifest.verification.checked += found.checked;
+        if found.opaque.is_some() {
+            manifest.verification.opaque.push(item.path.clone());
+        }
+        Ok(FileRecord {
+            size: found.size,
+            blake3: Some(found.hash.to_hex().to_string()),
+            ..record(item, origin.placed.method)
+        })
+    }
+
+    /// Files first, then the directories that name them, the deepest first; owner, mode and times of directories last
+    /// of all, for each new entry changes the times.
+    fn make_durable(&self, manifest: &Manifest) -> Result<(), Error> {
+        let data = self.data();
+        for file in manifest.files.iter().filter(|file| file.blake3.is_some()) {
+            let path = file.path.below(&data);
+            let opened = place::open(&path)?;
+            opened.sync_all().map_err(Error::io("sync", &path))?;
+        }
+        for file in manifest
+            .files
+            .iter()
+            .rev()
+            .filter(|file| file.kind == Kind::Directory)
+        {
+            let path = file.path.below(&data);
+            let directory = File::open(&path).map_err(Error::io("open", &path))?;
+            place::dress(&directory, &path, Some(&file.attributes))?;
+            directory.sync_all().map_err(Error::io("sync", &path))?;
+        }
+        Ok(crate::durable::sync_directory(&self.partial)?)
+    }
+}
+
+fn record(item: &Item, method: place::Method) -> FileRecord {
+    FileRecord {
+        path: item.path.clone(),
+        kind: item.kind,
+        method,
+        size: 0,
+        blake3: None,
+        target: None,
+        attributes: item.attributes,
+    }
+}
+
+fn describe(database: &super::Database) -> manifest::Database {
+    let live = &database.live;
+    manifest::Database {
+        path: database.path.clone(),
+        engine: live.engine,
+        comparator: live.comparator().to_owned(),
+        families: live
+            .families
+            .values()
+            .map(|family| family.name.clone())
+            .filter(|name| !name.is_empty())
+            .collect(),
+        manifest: database.manifest,
+        log_number: live.oldest_log,
+        next_file: live.next_file,
+        last_sequence: live.last_sequence,
+    }
+}

@@ -1,0 +1,301 @@
+//! The store: where a workload's snapshots live.
+//!
+//! `<store>/<name>/` holds `data/` and `manifest.json`, and `bad` once the snapshot was found damaged. What ends in
+//! `.partial` was never finished and what ends in `.discard` was being removed: whoever gets the lock sweeps both.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::protocol::Name;
+
+use super::control::Control;
+use super::error::Error;
+use super::manifest::{self, Manifest};
+use super::tree::{self, RESERVED, Tree};
+
+const PARTIAL: &str = ".partial";
+const DISCARD: &str = ".discard";
+const BAD: &str = "bad";
+const LOCK: &str = "lock";
+
+/// A directory of snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    path: PathBuf,
+}
+
+/// The right to change a store; one at a time, across processes. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Exclusive {
+    store: Store,
+    _lock: Flock<File>,
+}
+
+/// How many bytes would come free with a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Blocks whose every name is in this snapshot.
+    Exact(u64),
+    /// The snapshot shares blocks with others, unseen from outside (reflink): its size is the most there can be.
+    AtMost(u64),
+}
+
+/// A snapshot in the store.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its name.
+    pub name: Name,
+    /// Its manifest, or why it cannot be used.
+    pub manifest: Result<Manifest, String>,
+    /// Why it was marked bad, if it was.
+    pub bad: Option<String>,
+    /// What it takes.
+    pub space: Space,
+}
+
+impl Stored {
+    /// Whether a restore may use it.
+    pub fn is_good(&self) -> bool {
+        self.bad.is_none() && self.manifest.is_ok()
+    }
+}
+
+impl Store {
+    /// The store that belongs to a data directory unless the configuration says otherwise: beside it, so on the same
+    /// filesystem except where the data directory is a mount point.
+    pub fn beside(data: &Path) -> Result<PathBuf, Error> {
+        let data = fs::canonicalize(data).map_err(Error::io("find", data))?;
+        match (data.parent(), data.file_name()) {
+            (Some(parent), Some(name)) => Ok(parent.join(format!("{RESERVED}store")).join(name)),
+            _ => Err(Error::Place {
+                path: data,
+                problem: "the root directory has nothing beside it: configure the store",
+            }),
+        }
+    }
+
+    /// Opens the store at `path`, which is made if it is not there.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(Error::io("create", path))?;
+        Ok(Self {
+            path: fs::canonicalize(path).map_err(Error::io("find", path))?,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the snapshot `name` is or would be.
+    pub fn snapshot(&self, name: &Name) -> PathBuf {
+        self.path.join(name.as_str())
+    }
+
+    /// Takes the lock and sweeps what interrupted work left behind.
+    pub fn lock(&self, control: &mut Control) -> Result<Exclusive, Error> {
+        let path = self.path.join(LOCK);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                return Err(Error::Busy {
+                    path: self.path.clone(),
+                });
+            }
+            Err((_, errno)) => return Err(Error::io("lock", &path)(errno.into())),
+        };
+        let exclusive = Exclusive {
+            store: self.clone(),
+            _lock: lock,
+        };
+        exclusive.sweep(control)?;
+        Ok(exclusive)
+    }
+
+    /// Every sealed snapshot, oldest first.
+    pub fn list(&self) -> Result<Vec<Stored>, Error> {
+        let mut list = Vec::new();
+        for name in self.names()? {
+            // One that is being removed meanwhile is not there.
+            if self.snapshot(&name).exists() {
+                list.push(self.look(name)?);
+            }
+        }
+        list.sort_by_key(|stored| {
+            let sequence = stored
+                .manifest
+                .as_ref()
+                .map(|manifest| manifest.sequence)
+                .unwrap_or(0);
+            (sequence, stored.name.clone())
+        });
+        Ok(list)
+    }
+
+    /// One snapshot for use: refused when it is marked bad or its manifest cannot be used.
+    pub fn get(&self, name: &Name) -> Result<Manifest, Error> {
+        if let Some(reason) = self.bad(name)? {
+            return Err(Error::Bad {
+                name: name.to_string(),
+                reason,
+            });
+        }
+        Manifest::load(&self.snapshot(name))
+    }
+
+    /// Why a snapshot is marked bad, if it is.
+    pub fn bad(&self, name: &Name) -> Result<Option<String>, Error> {
+        let path = self.snapshot(name).join(BAD);
+        match fs::read_to_string(&path) {
+            Ok(reason) => Ok(Some(reason.trim_end().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+
+    /// Marks a snapshot bad, durably; its data is not touched.
+    pub fn mark_bad(&self, name: &Name, reason: &str) -> Result<(), Error> {
+        let path = self.snapshot(name).join(BAD);
+        Ok(crate::durable::write(
+            &path,
+            format!("{reason}\n").as_bytes(),
+            0o600,
+        )?)
+    }
+
+    /// Adds times that were known only after the seal.
+    pub fn amend_timings(&self, name: &Name, timings: manifest::Timings) -> Result<(), Error> {
+        let directory = self.snapshot(name);
+        let mut manifest = Manifest::load(&directory)?;
+        manifest.timings = timings;
+        manifest.store(&directory)
+    }
+
+    fn names(&self) -> Result<Vec<Name>, Error> {
+        let mut names = Vec::new();
+        for item in fs::read_dir(&self.path).map_err(Error::io("list", &self.path))? {
+            let item = item.map_err(Error::io("list", &self.path))?;
+            let is_directory = item
+                .file_type()
+                .map_err(Error::io("read", &item.path()))?
+                .is_dir();
+            let name = item
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|name| !is_leftover(name));
+            if let Some(name) = name
+                .filter(|_| is_directory)
+                .and_then(|name| name.parse().ok())
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn look(&self, name: Name) -> Result<Stored, Error> {
+        let directory = self.snapshot(&name);
+        let manifest = Manifest::load(&directory).map_err(|error| error.to_string());
+        Ok(Stored {
+            bad: self.bad(&name)?,
+            space: space(&directory, manifest.as_ref().ok())?,
+            manifest,
+            name,
+        })
+    }
+}
+
+impl Exclusive {
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Removes a snapshot, entry by entry.
+    pub fn remove(&self, name: &Name, control: &mut Control) -> Result<(), Error> {
+        tree::discard(&self.store.snapshot(name), control)
+    }
+
+    /// The name under which `name` is built.
+    pub(super) fn partial(&self, name: &Name) -> Result<PathBuf, Error> {
+        let path = self.store.snapshot(name);
+        if is_leftover(name.as_str()) || name.as_str() == LOCK {
+            return Err(Error::BadName {
+                what: "snapshot name",
+                shown: name.to_string(),
+                problem: "the store uses it itself",
+            });
+        }
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(Error::Exists { path });
+        }
+        Ok(self.store.path.join(format!("{name}{PARTIAL}")))
+    }
+
+    fn sweep(&self, control: &mut Control) -> Result<(), Error> {
+        let path = &self.store.path;
+        for item in fs::read_dir(path).map_err(Error::io("list", path))? {
+            let item = item.map_err(Error::io("list", path))?;
+            let name = item.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(DISCARD) {
+                tree::remove(&item.path(), control)?;
+            } else if name.ends_with(PARTIAL) {
+                tree::discard(&item.path(), control)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_leftover(name: &str) -> bool {
+    name.ends_with(PARTIAL) || name.ends_with(DISCARD)
+}
+
+/// Blocks that only this snapshot names: an inode counts when all its names were found inside.
+fn space(directory: &Path, manifest: Option<&Manifest>) -> Result<Space, Error> {
+    let tree = Tree::walk(directory, &|_| false, &Control::unlimited())?;
+    let mut names = std::collections::BTreeMap::<(u64, u64), (u64, u64, u64)>::new();
+    for entry in &tree.entries {
+        let key = (entry.identity.device, entry.identity.inode);
+        let (found, ..) = *names
+            .entry(key)
+            .and_modify(|(found, ..)| *found += 1)
+            .or_insert((1, entry.links, entry.allocated));
+        // A directory's links are its subdirectories; it is never shared.
+        if entry.node == tree::Node::Directory {
+            names.insert(key, (found, found, entry.allocated));
+        }
+    }
+    let alone = names
+        .values()
+        .filter(|(found, links, _)| found >= links)
+        .map(|(_, _, bytes)| bytes)
+        .sum();
+    let reflinked = manifest.is_some_and(|manifest| {
+        manifest
+            .files
+            .iter()
+            .any(|file| file.method == super::place::Method::Reflink)
+    });
+    Ok(if reflinked {
+        Space::AtMost(alone)
+    } else {
+        Space::Exact(alone)
+    })
+}

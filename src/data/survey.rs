@@ -1,0 +1,437 @@
+//! What a data directory consists of, and what has to be done with each piece of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::control::Control;
+use super::error::Error;
+use super::exclude::Exclude;
+use super::lsm::live::Immutable;
+use super::lsm::record::End;
+use super::lsm::{Engine, FileName, LiveSet, names};
+use super::manifest::Kind;
+use super::path::RelativePath;
+use super::place;
+use super::sniff::SingleFile;
+use super::tree::{Attributes, Entry, Identity, Node, Tree};
+
+/// The data of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The data directory.
+    pub root: PathBuf,
+    /// Capture only these directories; empty captures all.
+    pub include: Vec<RelativePath>,
+    /// What is never captured.
+    pub exclude: Exclude,
+}
+
+/// An LSM database as it was found.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its directory.
+    pub path: RelativePath,
+    /// The MANIFEST's name, as CURRENT has it.
+    pub manifest_name: String,
+    /// The number in it.
+    pub manifest: u64,
+    /// What the MANIFEST says.
+    pub live: LiveSet,
+}
+
+/// What is to be done with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Never changes: linked, reflinked or copied, at any time.
+    Immutable,
+    /// May change while the workload runs: reflinked or copied; only the first bytes where there is a limit.
+    Mutable {
+        /// How many bytes count.
+        limit: Option<u64>,
+    },
+    /// Written anew with this content.
+    Write(Vec<u8>),
+    /// Made.
+    Directory,
+    /// Made, to point there.
+    Symlink(String),
+}
+
+/// An entry and what is to be done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Where it is.
+    pub path: RelativePath,
+    /// What it is.
+    pub kind: Kind,
+    /// What to do.
+    pub task: Task,
+    /// Which inode it is.
+    pub identity: Identity,
+    /// Bytes on disk.
+    pub allocated: u64,
+    /// Mode, owner, times.
+    pub attributes: Attributes,
+}
+
+/// The state of the workload during a survey, which decides what is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It runs and the survey prepares: whatever is in flux is left for later.
+    Warm,
+    /// It has stopped; cleanly or not.
+    Cold {
+        /// It was not killed.
+        clean: bool,
+    },
+    /// It runs and the cut is now: what is in flux is `Error::Io` with `NotFound`, to be tried again.
+    Hot,
+}
+
+/// A data directory, understood.
+#[derive(Debug)]
+pub struct Survey {
+    /// The LSM databases in it.
+    pub databases: Vec<Database>,
+    /// What is to be captured, by path.
+    pub items: Vec<Item>,
+}
+
+impl Source {
+    /// The whole of a directory, without what is excluded by default.
+    pub fn whole(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            include: Vec::new(),
+            exclude: Exclude::default(),
+        }
+    }
+
+    /// Looks at everything.
+    pub fn survey(&self, state: State, control: &Control) -> Result<Survey, Error> {
+        let tree = Tree::walk(&self.root, &|path| self.skips(path), control)?;
+        for wanted in &self.include {
+            if !tree
+                .entries
+                .iter()
+                .any(|entry| entry.path == *wanted && entry.node == Node::Directory)
+            {
+                return Err(Error::Place {
+                    path: wanted.below(&self.root),
+                    problem: "it is to be captured and is not a directory",
+                });
+            }
+        }
+        let mut databases = BTreeMap::new();
+        for (directory, entries) in by_directory(&tree) {
+            match self.database(directory, &entries, state) {
+                Ok(Some(database)) => {
+                    databases.insert(directory.clone(), (database, entries));
+                }
+                Ok(None) => {}
+                Err(_) if state == State::Warm => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut items = Vec::new();
+        for entry in &tree.entries {
+            let database = entry
+                .path
+                .parent()
+                .and_then(|parent| databases.get(&parent));
+            items.extend(match database {
+                Some((database, _)) => self.engine_item(entry, database, state)?,
+                None => Some(self.other_item(entry, state)?),
+            });
+        }
+        for (database, entries) in databases.values() {
+            self.immutables(database, entries, state, &mut items)?;
+        }
+        items.sort_by(|a, b| (!a.path.is_root(), &a.path).cmp(&(!b.path.is_root(), &b.path)));
+        Ok(Survey {
+            databases: databases
+                .into_values()
+                .map(|(database, _)| database)
+                .collect(),
+            items,
+        })
+    }
+
+    /// Whether a path is no part of the captured data.
+    fn skips(&self, path: &RelativePath) -> bool {
+        let chosen = self.include.is_empty()
+            || self
+                .include
+                .iter()
+                .any(|wanted| path.is_within(wanted) || wanted.is_within(path));
+        !chosen || self.exclude.matches(path)
+    }
+
+    /// Reads CURRENT and MANIFEST, if this is a directory of LevelDB's or RocksDB's.
+    fn database(
+        &self,
+        directory: &RelativePath,
+        entries: &Entries<'_>,
+        state: State,
+    ) -> Result<Option<Database>, Error> {
+        // Pebble keeps its MANIFEST's name in a marker file and adds to the formats: its directories are taken whole,
+        // as files that nobody here understands.
+        if entries.keys().any(|name| name.starts_with("marker.")) {
+            return Ok(None);
+        }
+        let on_disk = directory.below(&self.root);
+        let has =
+            |wanted: fn(FileName) -> bool| entries.keys().any(|name| wanted(FileName::parse(name)));
+        let looks_like_one = has(|name| matches!(name, FileName::Manifest(_)))
+            && has(|name| matches!(name, FileName::Table(_) | FileName::Log(_)));
+        let current = on_disk.join("CURRENT");
+        if !entries.contains_key("CURRENT") {
+            return match looks_like_one {
+                true => Err(damaged(&current, "it is missing in a database directory")),
+                false => Ok(None),
+            };
+        }
+        let content = read_small(&current)?;
+        let Some(manifest) = names::parse_current(&content) else {
+            return match looks_like_one {
+                true => Err(damaged(&current, "it does not name a MANIFEST")),
+                false => Ok(None),
+            };
+        };
+        let manifest_name = String::from_utf8_lossy(&content).trim_end().to_owned();
+        let path = on_disk.join(&manifest_name);
+        let file = match place::open(&path) {
+            Err(error)
+                if error.kind() == Some(io::ErrorKind::NotFound)
+                    && matches!(state, State::Cold { .. }) =>
+            {
+                return Err(damaged(&path, "CURRENT names it and it is missing"));
+            }
+            opened => opened?,
+        };
+        let mut reader = io::BufReader::new(file);
+        let live =
+            LiveSet::read(&mut reader, manifest).map_err(|bad| damaged(&path, &bad.to_string()))?;
+        if state == (State::Cold { clean: true }) && live.scan.end != End::Exact {
+            let detail = format!(
+                "it does not end at a record, after byte {}",
+                live.scan.whole
+            );
+            return Err(damaged(&path, &detail));
+        }
+        Ok(Some(Database {
+            path: directory.clone(),
+            manifest_name,
+            manifest,
+            live,
+        }))
+    }
+
+    /// An entry of a database directory; `None` is left out. Tables are added from the live set instead.
+    fn engine_item(
+        &self,
+        entry: &Entry,
+        database: &Database,
+        state: State,
+    ) -> Result<Option<Item>, Error> {
+        if entry.node != Node::File {
+            return self.other_item(entry, state).map(Some);
+        }
+        let copied = Task::Mutable { limit: None };
+        let (kind, task) = match FileName::parse(entry.path.name()) {
+            FileName::Current => {
+                let content = format!("{}\n", database.manifest_name).into_bytes();
+                (Kind::Current, Task::Write(content))
+            }
+            FileName::Manifest(_) if entry.path.name() == database.manifest_name => {
+                // The engines drop a torn end too; without it every snapshot's MANIFEST ends at a record.
+                let limit = Some(database.live.scan.whole);
+                (Kind::Manifest, Task::Mutable { limit })
+            }
+            FileName::Log(number) if database.live.needs_log(number) => (Kind::Log, copied),
+            FileName::Options(_) | FileName::Identity => (Kind::Options, copied),
+            FileName::Foreign => return self.other_item(entry, state).map(Some),
+            // Old MANIFESTs and logs, unfinished tables, locks, information logs.
+            _ => return Ok(None),
+        };
+        Ok(Some(item(entry, kind, task)))
+    }
+
+    fn other_item(&self, entry: &Entry, state: State) -> Result<Item, Error> {
+        let (kind, task) = match &entry.node {
+            Node::Directory => (Kind::Directory, Task::Directory),
+            Node::Symlink(target) => (Kind::Symlink, Task::Symlink(target.clone())),
+            Node::File => {
+                let path = entry.path.below(&self.root);
+                let single = match place::open(&path) {
+                    Ok(file) => SingleFile::of(&file),
+                    // It may be gone by now; whoever copies it will know.
+                    Err(error) if error.kind() == Some(io::ErrorKind::NotFound) => None,
+                    Err(error) => return Err(error),
+                };
+                if let (State::Hot, Some(engine)) = (state, single) {
+                    return Err(Error::HotRefused {
+                        path,
+                        reason: format!("{engine:?} changes its one file in place"),
+                    });
+                }
+                let kind = if single.is_some() {
+                    Kind::SingleFile
+                } else {
+                    Kind::Other
+                };
+                (kind, Task::Mutable { limit: None })
+            }
+        };
+        Ok(item(entry, kind, task))
+    }
+
+    /// Adds the live set, each file with the size that the MANIFEST says.
+    fn immutables(
+        &self,
+        database: &Database,
+        entries: &Entries<'_>,
+        state: State,
+        items: &mut Vec<Item>,
+    ) -> Result<(), Error> {
+        let directory = database.path.below(&self.root);
+        for file in database.live.immutables() {
+            let found = self.immutable(database, entries, file)?;
+            let Some(mut found) =
+                found.filter(|found| state != State::Warm || found.identity.size == file.size)
+            else {
+                let path = directory.join(format!("{:06}", file.number));
+                match state {
+                    State::Warm => continue,
+                    State::Hot => {
+                        return Err(Error::io("open", &path)(io::ErrorKind::NotFound.into()));
+                    }
+                    State::Cold { .. } => {
+                        return Err(damaged(
+                            &path,
+                            "the MANIFEST names this table or blob file and it is missing",
+                        ));
+                    }
+                }
+            };
+            if found.identity.size != file.size {
+                let detail = format!(
+                    "it has {} bytes and the MANIFEST says {}",
+                    found.identity.size, file.size
+                );
+                return Err(damaged(&found.path.below(&self.root), &detail));
+            }
+            found.kind = if file.blob { Kind::Blob } else { Kind::Table };
+            items.push(found);
+        }
+        if matches!(state, State::Cold { .. }) {
+            for number in database.live.required_logs() {
+                let exists = entries
+                    .keys()
+                    .any(|name| FileName::parse(name) == FileName::Log(number));
+                if !exists {
+                    let path = directory.join(format!("{number:06}.log"));
+                    return Err(damaged(
+                        &path,
+                        "the MANIFEST names this log and it is missing",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a number: listed, or made since the listing.
+    fn immutable(
+        &self,
+        database: &Database,
+        entries: &Entries<'_>,
+        file: Immutable,
+    ) -> Result<Option<Item>, Error> {
+        // Both endings exist in databases that were made by old versions; this is the order in which the engines look.
+        let endings: &[&str] = match (file.blob, database.live.engine) {
+            (true, _) => &["blob"],
+            (false, Engine::LevelDb) => &["ldb", "sst"],
+            (false, Engine::RocksDb) => &["sst", "ldb"],
+        };
+        for ending in endings {
+            let name = format!("{:06}.{ending}", file.number);
+            if let Some(entry) = entries
+                .get(name.as_str())
+                .filter(|entry| entry.node == Node::File)
+            {
+                return Ok(Some(item(entry, Kind::Table, Task::Immutable)));
+            }
+            let path = database.path.join(&name)?;
+            match fs::symlink_metadata(path.below(&self.root)) {
+                Ok(metadata) if metadata.is_file() => {
+                    return Ok(Some(Item {
+                        path,
+                        kind: Kind::Table,
+                        task: Task::Immutable,
+                        identity: Identity::of(&metadata),
+                        allocated: metadata.len(),
+                        attributes: Attributes::of(&metadata),
+                    }));
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("read", &path.below(&self.root))(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+type Entries<'a> = BTreeMap<&'a str, &'a Entry>;
+
+fn by_directory(tree: &Tree) -> BTreeMap<&RelativePath, Entries<'_>> {
+    let mut directories: BTreeMap<&RelativePath, Entries<'_>> = tree
+        .entries
+        .iter()
+        .filter(|entry| entry.node == Node::Directory)
+        .map(|entry| (&entry.path, BTreeMap::new()))
+        .collect();
+    for entry in &tree.entries {
+        if let Some(entries) = entry
+            .path
+            .parent()
+            .and_then(|parent| directories.get_mut(&parent))
+        {
+            entries.insert(entry.path.name(), entry);
+        }
+    }
+    directories
+}
+
+fn item(entry: &Entry, kind: Kind, task: Task) -> Item {
+    Item {
+        path: entry.path.clone(),
+        kind,
+        task,
+        identity: entry.identity,
+        allocated: entry.allocated,
+        attributes: entry.attributes,
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// Reads a file that is a line long.
+fn read_small(path: &Path) -> Result<Vec<u8>, Error> {
+    use std::io::Read;
+    let mut content = Vec::new();
+    place::open(path)?
+        .take(1024)
+        .read_to_end(&mut content)
+        .map_err(Error::io("read", path))?;
+    Ok(content)
+}

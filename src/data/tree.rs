@@ -1,0 +1,253 @@
+//! What is in a directory: every file, directory and symbolic link, none of them followed.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::control::Control;
+use super::error::Error;
+use super::path::RelativePath;
+
+/// Names that start so are ours (stores, staged trees): never part of a snapshot.
+pub const RESERVED: &str = ".ostler-";
+
+/// Which inode a name stands for, and how large it is: two that are equal in all three are the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Device.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a copy takes over from the original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// Permission bits, with set-id and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Last change, seconds since 1970.
+    pub mtime: i64,
+    /// The nanoseconds of it.
+    pub mtime_nanos: i64,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link and where it points.
+    Symlink(String),
+}
+
+/// One entry of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: RelativePath,
+    /// What it is.
+    pub node: Node,
+    /// Which inode it is.
+    pub identity: Identity,
+    /// Bytes on disk.
+    pub allocated: u64,
+    /// How many names the inode has.
+    pub links: u64,
+    /// Mode, owner, times.
+    pub attributes: Attributes,
+}
+
+/// A tree: the entries by path, the root first, each directory before what is in it; and what was left out.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// What is there.
+    pub entries: Vec<Entry>,
+    /// What was left out by the caller's choice.
+    pub excluded: Vec<RelativePath>,
+    /// Sockets, pipes and devices: not data.
+    pub special: Vec<RelativePath>,
+}
+
+impl Identity {
+    /// From what the system says of a file.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+        }
+    }
+}
+
+impl Attributes {
+    /// From what the system says of a file.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mtime: metadata.mtime(),
+            mtime_nanos: metadata.mtime_nsec(),
+        }
+    }
+}
+
+impl Tree {
+    /// Walks `root`. `skip` is asked for every path below it. A name that vanishes during the walk is not there.
+    pub fn walk(
+        root: &Path,
+        skip: &dyn Fn(&RelativePath) -> bool,
+        control: &Control,
+    ) -> Result<Self, Error> {
+        let metadata = fs::metadata(root).map_err(Error::io("read", root))?;
+        if !metadata.is_dir() {
+            return Err(Error::Place {
+                path: root.to_owned(),
+                problem: "it is not a directory",
+            });
+        }
+        let mut tree = Self::default();
+        tree.entries
+            .push(entry(RelativePath::root(), Node::Directory, &metadata));
+        let mut next = 0;
+        // Breadth first over the directories found so far: a deep tree needs no deep stack.
+        let mut directories = vec![RelativePath::root()];
+        while let Some(directory) = directories.get(next).cloned() {
+            next += 1;
+            control.check()?;
+            tree.directory(root, &directory, skip, &mut directories)?;
+        }
+        tree.entries[1..].sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(tree)
+    }
+
+    fn directory(
+        &mut self,
+        root: &Path,
+        directory: &RelativePath,
+        skip: &dyn Fn(&RelativePath) -> bool,
+        directories: &mut Vec<RelativePath>,
+    ) -> Result<(), Error> {
+        let on_disk = directory.below(root);
+        let listing = match fs::read_dir(&on_disk) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !directory.is_root() => {
+                return Ok(());
+            }
+            Err(error) => return Err(Error::io("list", &on_disk)(error)),
+        };
+        for item in listing {
+            let item = item.map_err(Error::io("list", &on_disk))?;
+            let name = item.file_name();
+            let name = name.to_str().ok_or_else(|| Error::Place {
+                path: item.path(),
+                problem: "its name is not UTF-8, so a manifest cannot hold it: rename or exclude it",
+            })?;
+            let path = directory.join(name)?;
+            if name.starts_with(RESERVED) || skip(&path) {
+                self.excluded.push(path);
+                continue;
+            }
+            let metadata = match fs::symlink_metadata(item.path()) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io("read", &item.path())(error)),
+            };
+            let kind = metadata.file_type();
+            let node = if kind.is_file() {
+                Node::File
+            } else if kind.is_dir() {
+                directories.push(path.clone());
+                Node::Directory
+            } else if kind.is_symlink() {
+                Node::Symlink(target(&item.path())?)
+            } else {
+                debug_assert!(
+                    kind.is_socket()
+                        || kind.is_fifo()
+                        || kind.is_block_device()
+                        || kind.is_char_device()
+                );
+                self.special.push(path);
+                continue;
+            };
+            self.entries.push(entry(path, node, &metadata));
+        }
+        Ok(())
+    }
+}
+
+/// Where a symbolic link points, as text.
+pub fn target(path: &Path) -> Result<String, Error> {
+    let target = fs::read_link(path).map_err(Error::io("read link", path))?;
+    target
+        .into_os_string()
+        .into_string()
+        .map_err(|_| Error::Place {
+            path: path.to_owned(),
+            problem: "its target is not UTF-8, so a manifest cannot hold it",
+        })
+}
+
+/// Removes a tree: renamed to `.discard` first, so that an interrupted removal is known as one, then entry by entry.
+pub fn discard(path: &Path, control: &mut Control) -> Result<(), Error> {
+    let doomed = discard_name(path);
+    match fs::symlink_metadata(path) {
+        Ok(_) => {
+            // What an earlier removal left under that name goes first.
+            remove(&doomed, control)?;
+            crate::durable::rename(path, &doomed)?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io("read", path)(error)),
+    }
+    remove(&doomed, control)
+}
+
+/// The name under which [`discard`] removes `path`.
+pub fn discard_name(path: &Path) -> std::path::PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".discard");
+    path.with_file_name(name)
+}
+
+/// Removes a file or tree, entry by entry, following nothing. What is not there is removed already.
+pub fn remove(path: &Path, control: &mut Control) -> Result<(), Error> {
+    control.check()?;
+    let gone = |error: std::io::Error, action| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Error::io(action, path)(error)),
+    };
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return gone(error, "read"),
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(path).or_else(|error| gone(error, "remove"));
+    }
+    for item in fs::read_dir(path).map_err(Error::io("list", path))? {
+        remove(&item.map_err(Error::io("list", path))?.path(), control)?;
+    }
+    fs::remove_dir(path).or_else(|error| gone(error, "remove"))
+}
+
+fn entry(path: RelativePath, node: Node, metadata: &Metadata) -> Entry {
+    Entry {
+        path,
+        node,
+        identity: Identity::of(metadata),
+        allocated: metadata.blocks().saturating_mul(512),
+        links: metadata.nlink(),
+        attributes: Attributes::of(metadata),
+    }
+}

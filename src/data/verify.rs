@@ -1,0 +1,258 @@
+//! Holding a snapshot against its manifest, at any time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::protocol::Name;
+
+use super::control::Control;
+use super::error::Error;
+use super::inspect::inspect;
+use super::lsm::record::End;
+use super::lsm::{FileName, LiveSet, names};
+use super::manifest::{Database, Kind, Level, Manifest};
+use super::path::RelativePath;
+use super::place;
+use super::store::Store;
+use super::tree::{Node, Tree};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where.
+    pub path: RelativePath,
+    /// What.
+    pub what: String,
+}
+
+/// What a verification has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How thorough it was.
+    pub level: Level,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Table blocks, blobs and log records whose checksum is right.
+    pub checked: u64,
+    /// Everything that is wrong; empty is a good snapshot.
+    pub damages: Vec<Damage>,
+}
+
+/// Verifies a snapshot of the store; one that fails is marked bad, durably.
+///
+/// An error of the system (`Io`) does not mark: a disk that cannot be read now may be readable again.
+pub fn verify(
+    store: &Store,
+    name: &Name,
+    level: Level,
+    control: &mut Control,
+) -> Result<Report, Error> {
+    let directory = store.snapshot(name);
+    let manifest = match Manifest::load(&directory) {
+        Ok(manifest) => manifest,
+        Err(error @ Error::Record { .. }) => {
+            store.mark_bad(name, &error.to_string())?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    let report = check(&directory.join("data"), &manifest, level, control)?;
+    if let Some(first) = report.damages.first() {
+        let more = report.damages.len() - 1;
+        store.mark_bad(
+            name,
+            &format!("{}: {} ({more} more)", first.path, first.what),
+        )?;
+    }
+    Ok(report)
+}
+
+/// Verifies a tree against a manifest.
+pub fn check(
+    data: &Path,
+    manifest: &Manifest,
+    level: Level,
+    control: &mut Control,
+) -> Result<Report, Error> {
+    let mut report = Report {
+        level,
+        bytes: 0,
+        checked: 0,
+        damages: structure(data, manifest, control)?,
+    };
+    if level == Level::L1 {
+        return Ok(report);
+    }
+    control.expect(manifest.total_bytes);
+    for file in manifest.files.iter().filter(|file| file.blake3.is_some()) {
+        let path = file.path.below(data);
+        let found = match inspect(
+            &path,
+            file.kind,
+            level == Level::L3,
+            manifest.may_be_torn(),
+            control,
+        ) {
+            Ok(found) => found,
+            // The structure has said so already.
+            Err(Error::Place { .. }) => continue,
+            Err(error) if error.kind() == Some(io::ErrorKind::NotFound) => continue,
+            Err(error) => return Err(error),
+        };
+        report.bytes += found.size;
+        report.checked += found.checked;
+        let mut wrong = |what: String| {
+            report.damages.push(Damage {
+                path: file.path.clone(),
+                what,
+            });
+        };
+        if file.blake3.as_deref() != Some(found.hash.to_hex().as_str()) {
+            wrong("its content is not what was captured".to_owned());
+        }
+        if let Some(what) = found.damage {
+            wrong(what);
+        }
+    }
+    Ok(report)
+}
+
+/// Level L1: every entry is there, of its kind and size, and nothing else; each database consists of exactly the
+/// tables that its MANIFEST names.
+pub(super) fn structure(
+    data: &Path,
+    manifest: &Manifest,
+    control: &Control,
+) -> Result<Vec<Damage>, Error> {
+    let mut damages = Vec::new();
+    let tree = Tree::walk(data, &|_| false, control)?;
+    let mut found: BTreeMap<_, _> = tree
+        .entries
+        .iter()
+        .map(|entry| (&entry.path, entry))
+        .collect();
+    let mut wrong = |path: &RelativePath, what: &str| {
+        damages.push(Damage {
+            path: path.clone(),
+            what: what.to_owned(),
+        });
+    };
+    for file in &manifest.files {
+        let Some(entry) = found.remove(&file.path) else {
+            wrong(&file.path, "it is missing");
+            continue;
+        };
+        match (&entry.node, file.kind) {
+            (Node::Directory, Kind::Directory) => {}
+            (Node::Symlink(target), Kind::Symlink) if Some(target) == file.target.as_ref() => {}
+            (Node::File, Kind::Directory | Kind::Symlink) => wrong(&file.path, "it is a file"),
+            (Node::File, _) if entry.identity.size == file.size => {}
+            (Node::File, _) => wrong(
+                &file.path,
+                &format!(
+                    "it has {} bytes instead of {}",
+                    entry.identity.size, file.size
+                ),
+            ),
+            _ => wrong(&file.path, "it is of another kind or points elsewhere"),
+        }
+    }
+    for path in found.into_keys().chain(&tree.special).chain(&tree.excluded) {
+        wrong(path, "it was not captured: someone put it here");
+    }
+    for database in &manifest.databases {
+        if let Err(damage) = database_is_whole(data, manifest, database) {
+            damages.push(damage);
+        }
+    }
+    Ok(damages)
+}
+
+fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> Result<(), Damage> {
+    let at = |path: &RelativePath, what: String| Damage {
+        path: path.clone(),
+        what,
+    };
+    let name = |name: String| {
+        database
+            .path
+            .join(&name)
+            .map_err(|error| at(&database.path, error.to_string()))
+    };
+    let read = |path: &RelativePath| {
+        place::open(&path.below(data)).map_err(|error| at(path, error.to_string()))
+    };
+
+    let current = name("CURRENT".to_owned())?;
+    let mut content = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(read(&current)?, 1024), &mut content)
+        .map_err(|error| at(&current, error.to_string()))?;
+    if names::parse_current(&content) != Some(database.manifest) {
+        return Err(at(
+            &current,
+            format!("it does not name MANIFEST {}", database.manifest),
+        ));
+    }
+    let path = name(String::from_utf8_lossy(&content).trim_end().to_owned())?;
+    let live = LiveSet::read(&mut io::BufReader::new(read(&path)?), database.manifest)
+        .map_err(|bad| at(&path, bad.to_string()))?;
+    if live.scan.end != End::Exact {
+        return Err(at(
+            &path,
+            format!(
+                "it does not end at a record, after byte {}",
+                live.scan.whole
+            ),
+        ));
+    }
+    if (live.next_file, live.last_sequence, live.oldest_log)
+        != (
+            database.next_file,
+            database.last_sequence,
+            database.log_number,
+        )
+    {
+        return Err(at(
+            &path,
+            "it is an older or newer one than was captured".to_owned(),
+        ));
+    }
+    let mut listed: BTreeMap<(bool, u64), u64> = manifest
+        .files
+        .iter()
+        .filter(|file| file.path.parent().as_ref() == Some(&database.path))
+        .filter_map(|file| match FileName::parse(file.path.name()) {
+            FileName::Table(number) => Some(((false, number), file.size)),
+            FileName::Blob(number) => Some(((true, number), file.size)),
+            _ => None,
+        })
+        .collect();
+    for file in live.immutables() {
+        if listed.remove(&(file.blob, file.number)) != Some(file.size) {
+            return Err(at(
+                &path,
+                format!(
+                    "it names file {} with another size, or it is not captured",
+                    file.number
+                ),
+            ));
+        }
+    }
+    if let Some(((_, number), _)) = listed.pop_first() {
+        return Err(at(
+            &path,
+            format!("it does not name file {number}, which was captured"),
+        ));
+    }
+    for number in live.required_logs() {
+        let log = name(format!("{number:06}.log"))?;
+        if manifest.file(&log).is_none() {
+            return Err(at(
+                &log,
+                "the MANIFEST names this log and it was not captured".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -8,6 +8,7 @@ use crate::head::{self, Head};
 use crate::layout::Layout;
 use crate::ledger::{self, Ledger};
 use crate::leveldb::{self, Batch, Database, Options};
+use crate::mint;
 use crate::snapshot::Snapshot;
 use crate::walk::{Fault, Walk};
 
@@ -93,17 +94,8 @@ impl Chain {
 
     /// Makes one block with a payload of `size` bytes; `sync` waits for the disk.
     pub fn append(&mut self, size: usize, sync: bool) -> Result<Head, Error> {
-        let end = self.head.end;
-        let block = Block::after(end.height + 1, end.hash, end.total, size);
-        let value = block.encode();
-        let head = Head {
-            end: Walk {
-                height: block.height,
-                hash: block::hash(&value),
-                total: block.total,
-            },
-            ..self.head
-        };
+        let (block, value, end) = mint::next(&self.head.end, size);
+        let head = Head { end, ..self.head };
         let mut batch = Batch::new();
         batch.put(&block::key(block.height), &value);
         batch.put(head::KEY, &head.encode());

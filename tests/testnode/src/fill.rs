@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::{fs, io};
 
-use crate::block::{self, ACCOUNTS, Block};
+use crate::block;
 use crate::head::{self, Head};
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::leveldb::{Batch, Database, Options};
-use crate::walk::Walk;
+use crate::mint::Mint;
 
 /// Blocks that are written together.
 const BATCH: u64 = 64;
@@ -37,27 +37,18 @@ pub fn fill(data: &Path, size: u64, block_size: usize, genesis: u64) -> Result<H
         Database::open(path, options).map_err(|error| text(&error))
     };
     let blocks = open(&path)?;
-    let mut head = Head::empty(genesis);
-    let mut balances = vec![0_u64; ACCOUNTS as usize];
+    let mut mint = Mint::new(genesis);
     let mut batches: u64 = 0;
     while !batches.is_multiple_of(LOOK) || bytes(&path).map_err(|error| text(&error))? < size {
         let mut batch = Batch::new();
         for _ in 0..BATCH {
-            let end = head.end;
-            let block = Block::after(end.height + 1, end.hash, end.total, block_size);
-            let value = block.encode();
-            let balance = &mut balances[block.account() as usize];
-            *balance = balance.wrapping_add(block.amount());
-            head.end = Walk {
-                height: block.height,
-                hash: block::hash(&value),
-                total: block.total,
-            };
-            batch.put(&block::key(block.height), &value);
+            let value = mint.block(block_size);
+            batch.put(&block::key(mint.head.end.height), &value);
         }
         blocks.write(&batch, false).map_err(|error| text(&error))?;
         batches += 1;
     }
+    let Mint { head, balances } = mint;
     let mut ledger = Ledger::load(open(&layout.ledger())?).map_err(|error| text(&error))?;
     ledger
         .replace(head.end.height, &balances)

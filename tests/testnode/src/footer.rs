@@ -9,6 +9,7 @@ use std::path::Path;
 
 const FOOTER: usize = 48;
 const HANDLES: usize = 40;
+const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 /// The compression type and the checksum after each block.
 const TRAILER: usize = 5;
 
@@ -19,9 +20,13 @@ pub fn check_tables(database: &Path) -> Result<(), String> {
         let path = entry.map_err(|error| error.to_string())?.path();
         if path.extension().is_some_and(|extension| extension == "ldb") {
             let table = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            check_table(&table).ok_or_else(|| {
-                format!("{}: its metaindex or its footer is damaged", path.display())
-            })?;
+            // What has no magic number is refused by LevelDB where it is needed, and where it is not, it is
+            // a table that was not finished when the process was killed.
+            if table.ends_with(&MAGIC) {
+                check_table(&table).ok_or_else(|| {
+                    format!("{}: its metaindex or its footer is damaged", path.display())
+                })?;
+            }
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ mod layout;
 mod ledger;
 mod leveldb;
 mod miner;
+mod mint;
 mod node;
 mod peers;
 mod run;
@@ -90,6 +91,17 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         genesis: u64,
     },
+    /// Make a snapshot of a chain that nobody here has, as if it had been downloaded
+    Mint {
+        /// Where it ends
+        #[arg(long)]
+        height: u64,
+        /// Bytes of payload in a block
+        #[arg(long, default_value_t = 4096)]
+        block_size: usize,
+        /// The file to write
+        file: PathBuf,
+    },
     /// Change a setting of the running process, or of the next start
     Set {
         /// Write it into this data directory, for every start to come
@@ -144,6 +156,15 @@ fn main() -> ExitCode {
         } => finish(
             fill::fill(&data, size, block_size, genesis)
                 .map(|head| println!("{}", head.end.height)),
+        ),
+        Command::Mint {
+            height,
+            block_size,
+            file,
+        } => finish(
+            mint::snapshot(height, block_size)
+                .write(&file)
+                .map_err(|error| error.to_string()),
         ),
         Command::Set {
             data: Some(data),

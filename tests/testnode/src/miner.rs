@@ -49,6 +49,7 @@ fn answer(words: &[&str]) -> Answer {
     }
     match words {
         ["ping"] => Answer("pong\n".to_owned(), 0),
+        ["info", "name"] => Answer(format!("{}\n", name().animal), 0),
         ["info", "height"] => Answer(height(&facts), 0),
         ["info", "p2p_status"] => Answer(p2p_status(&facts), 0),
         ["info", "region"] => region(&facts),

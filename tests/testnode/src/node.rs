@@ -15,6 +15,7 @@ use crate::clock;
 use crate::console::Console;
 use crate::head::Head;
 use crate::layout::Layout;
+use crate::mint;
 use crate::settings::{Settings, State};
 use crate::snapshot::{self, Snapshot, hex};
 
@@ -252,6 +253,26 @@ impl Node {
     /// Replaces the chain by the snapshot in `file`; nothing else is answered meanwhile.
     pub fn load_snapshot(&self, file: &Path) -> Result<(), String> {
         let snapshot = Snapshot::read(file).map_err(|error| error.to_string())?;
+        self.install(&snapshot)
+    }
+
+    /// The height of the snapshot that a miner loads by itself: one with an empty chain, where the settings
+    /// name one.
+    pub fn blessed(&self) -> Option<u64> {
+        let facts = self.facts();
+        let empty = facts.height == facts.settings.genesis;
+        facts.settings.blessed.filter(|_| empty)
+    }
+
+    /// Loads a snapshot of the chain at `height` as if it had been downloaded.
+    pub fn load_minted(&self, height: u64) {
+        let size = self.facts().settings.block_size;
+        if let Err(error) = self.install(&mint::snapshot(height, size)) {
+            self.console.error(&error);
+        }
+    }
+
+    fn install(&self, snapshot: &Snapshot) -> Result<(), String> {
         let load_time = {
             let mut shared = lock(&self.shared);
             if shared.loading {
@@ -260,11 +281,12 @@ impl Node {
             shared.loading = true;
             Duration::from_secs_f64(shared.settings.load_time)
         };
+        let height = snapshot.head.end.height;
         self.console
-            .info(&format!("loading snapshot {}", file.display()));
+            .info(&format!("loading snapshot of height {height}"));
         self.sleep_unless_stopping(load_time);
         let installed = match lock(&self.chain).as_mut() {
-            Some(chain) => chain.install(&snapshot).map_err(|error| error.to_string()),
+            Some(chain) => chain.install(snapshot).map_err(|error| error.to_string()),
             None => Err("the chain is closed".to_owned()),
         };
         let mut shared = lock(&self.shared);

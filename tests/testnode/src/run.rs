@@ -74,6 +74,10 @@ fn start(data: &Path) -> io::Result<ExitCode> {
         }
     });
 
+    if let Some(height) = node.blessed() {
+        let loading = Arc::clone(&node);
+        thread::spawn(move || loading.load_minted(height));
+    }
     let produced = node.produce();
     control::remove(&directory);
     match produced {

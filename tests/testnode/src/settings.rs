@@ -65,6 +65,9 @@ pub struct Settings {
     pub answer_delay: f64,
     /// `load-time`: seconds that loading a snapshot takes.
     pub load_time: f64,
+    /// `blessed`: the height of the snapshot that a miner with an empty chain loads by itself, right after
+    /// its start; `load-time` is how long that takes.
+    pub blessed: Option<u64>,
     /// `start-delay`: seconds after the start before the command line is answered.
     pub start_delay: f64,
     /// `term-delay`: seconds between SIGTERM and the end.
@@ -91,6 +94,7 @@ impl Default for Settings {
             wide: false,
             answer_delay: 0.0,
             load_time: 0.0,
+            blessed: None,
             start_delay: 0.0,
             term_delay: 0.0,
             ignore_term: false,
@@ -100,7 +104,7 @@ impl Default for Settings {
 }
 
 /// The keys, as `set` and the settings file name them.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 18] = [
     "state",
     "rate",
     "sync-rate",
@@ -114,6 +118,7 @@ pub const KEYS: [&str; 17] = [
     "wide",
     "answer-delay",
     "load-time",
+    "blessed",
     "start-delay",
     "term-delay",
     "ignore-term",
@@ -144,8 +149,8 @@ impl Settings {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "state" => self.state = value.parse()?,
-            "rate" => self.rate = seconds(value)?,
-            "sync-rate" => self.sync_rate = seconds(value)?,
+            "rate" => self.rate = number(value)?,
+            "sync-rate" => self.sync_rate = number(value)?,
             "block-size" => self.block_size = parse(value)?,
             "genesis" => self.genesis = parse::<u64>(value)?.max(1),
             "chain-height" => self.chain_height = optional(value)?,
@@ -154,10 +159,11 @@ impl Settings {
             "region" => value.clone_into(&mut self.region),
             "relayed" => self.relayed = parse(value)?,
             "wide" => self.wide = parse(value)?,
-            "answer-delay" => self.answer_delay = seconds(value)?,
-            "load-time" => self.load_time = seconds(value)?,
-            "start-delay" => self.start_delay = seconds(value)?,
-            "term-delay" => self.term_delay = seconds(value)?,
+            "answer-delay" => self.answer_delay = number(value)?,
+            "load-time" => self.load_time = number(value)?,
+            "blessed" => self.blessed = optional(value)?,
+            "start-delay" => self.start_delay = number(value)?,
+            "term-delay" => self.term_delay = number(value)?,
             "ignore-term" => self.ignore_term = parse(value)?,
             "crash-at-start" => self.crash_at_start = optional(value)?,
             _ => return Err(format!("{key}: not one of {}", KEYS.join(", "))),
@@ -199,10 +205,10 @@ fn optional<T: FromStr>(value: &str) -> Result<Option<T>, String> {
 }
 
 /// A number that is neither negative nor beyond what a timer can take.
-fn seconds(value: &str) -> Result<f64, String> {
-    let number: f64 = parse(value)?;
-    if (0.0..=1e6).contains(&number) {
-        Ok(number)
+fn number(value: &str) -> Result<f64, String> {
+    let parsed: f64 = parse(value)?;
+    if (0.0..=1e6).contains(&parsed) {
+        Ok(parsed)
     } else {
         Err(format!("{value}: not between 0 and a million"))
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::clock::Timestamp;
+
 use super::compare::{Compare, Comparison};
 use super::json::{self, Kind, Reader};
 use super::pass::{explain, pass};
@@ -146,7 +148,9 @@ fn judge_freshness(found: &Comparison, summary: &Summary, rules: &Rules, problem
     };
     if disk > here {
         let what = format!(
-            "is older than what is on disk (newest order {here} ms here, {disk} ms there): {lost}"
+            "is older than what is on disk (newest order {} here, {} there): {lost}",
+            shown_time(here),
+            shown_time(disk)
         );
         if rules.older_than_disk {
             problems.warn(&path, what);
@@ -155,5 +159,12 @@ fn judge_freshness(found: &Comparison, summary: &Summary, rules: &Rules, problem
         }
     } else if found.lost_orders + found.lost_positions > 0 {
         problems.warn(&path, lost);
+    }
+}
+
+fn shown_time(milliseconds: i64) -> String {
+    match Timestamp::from_unix_seconds(milliseconds / 1000) {
+        Some(time) => time.to_string(),
+        None => format!("{milliseconds} ms"),
     }
 }

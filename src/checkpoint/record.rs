@@ -123,7 +123,7 @@ impl<'r, 'v> Record<'r, 'v> {
         let integer = match (self.object.get(name), absent) {
             (Some(Value::Number(Number::Integer(integer))), _) => *integer,
             (None, Absent::Is(integer)) => integer,
-            (found, _) => return self.unfit(name, found, "an integer of at most 64 bits"),
+            (found, _) => return self.unfit(name, found, "an integer of 64 bits"),
         };
         push_number(self.out, &Number::Integer(integer));
         if integer < least {

@@ -78,22 +78,15 @@ pub(crate) fn push_float(out: &mut Vec<u8>, float: f64) {
     // Rust's `{:e}` yields the same shortest digits: `-1.2345e-7`, 24 characters at most.
     let mut scientific = Stack::<32>::default();
     let _ = write!(scientific, "{:e}", float.abs());
-    let text = scientific.bytes();
-    let split = text
-        .iter()
-        .position(|byte| *byte == b'e')
-        .unwrap_or(text.len());
-    let mut digits = [0; 24];
-    let mut count = 0;
-    for byte in text[..split].iter().filter(|byte| **byte != b'.') {
-        digits[count] = *byte;
-        count += 1;
+    let (mut digits, mut exponent) = Digits::of(scientific.bytes());
+    if is_tie(float, &digits, exponent) {
+        let decimals = digits.count - 1;
+        scientific = Stack::default();
+        let _ = write!(scientific, "{:.decimals$e}", float.abs());
+        (digits, exponent) = Digits::of(scientific.bytes());
     }
-    let digits = &digits[..count];
-    let exponent: i32 = std::str::from_utf8(&text[(split + 1).min(text.len())..])
-        .ok()
-        .and_then(|exponent| exponent.parse().ok())
-        .unwrap_or(0);
+    let count = digits.count;
+    let digits = &digits.bytes[..count];
 
     if float.is_sign_negative() {
         out.push(b'-');
@@ -129,6 +122,52 @@ pub(crate) fn push_float(out: &mut Vec<u8>, float: f64) {
             push_integer(out, exponent);
         }
     }
+}
+
+/// The significant digits of a double.
+struct Digits {
+    bytes: [u8; 24],
+    count: usize,
+}
+
+impl Digits {
+    /// The digits, and the decimal exponent, of what `{:e}` made: `1.2345e-7`.
+    fn of(scientific: &[u8]) -> (Self, i32) {
+        let mut parts = scientific.splitn(2, |byte| *byte == b'e');
+        let mantissa = parts.next().unwrap_or_default();
+        let exponent = parts.next().and_then(|text| std::str::from_utf8(text).ok());
+        let mut digits = Self {
+            bytes: [0; 24],
+            count: 0,
+        };
+        for byte in mantissa.iter().filter(|byte| **byte != b'.') {
+            digits.bytes[digits.count] = *byte;
+            digits.count += 1;
+        }
+        let exponent = exponent.and_then(|text| text.parse().ok());
+        (digits, exponent.unwrap_or(0))
+    }
+}
+
+/// Whether two decimals of so many digits are equally near to `float`. `{:e}` then takes either of the
+/// two, while Python takes the one with the even last digit, as Rust does when told how many digits.
+///
+/// That is so if the exact decimal expansion has just one digit more, which is then a 5. An odd number
+/// of 2^-k has k decimals; a multiple of two needs no look, for no double is a tie at a whole digit.
+fn is_tie(float: f64, digits: &Digits, exponent: i32) -> bool {
+    let bits = float.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let biased = (bits >> 52 & 0x7ff) as i32;
+    let significand = if biased == 0 {
+        fraction
+    } else {
+        fraction | 1 << 52
+    };
+    if significand == 0 {
+        return false;
+    }
+    let decimals = 1075 - biased.max(1) - significand.trailing_zeros() as i32;
+    decimals > 0 && digits.count as i32 - 1 - exponent == decimals - 1
 }
 
 /// Appends any value.

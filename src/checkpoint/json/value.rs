@@ -43,6 +43,7 @@ impl Value {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Number(Number::Float(_)) => "a fractional number",
+            Self::Number(Number::Big(_)) => "a huge integer",
             Self::Number(_) => "an integer",
             Self::Text(_) => "a string",
             Self::Array(_) => "a list",

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use super::client;
 
 /// The exit statuses of every subcommand. `docs/protocol.md` shows the same table.
@@ -37,6 +39,28 @@ impl Exit {
             None => Exit::Failure,
         }
     }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Exit::Success | Exit::Failure => "failed",
+            Exit::Refused => "refused",
+            Exit::NotDone => "not-done",
+            Exit::Usage => "usage",
+            Exit::Unavailable => "unavailable",
+            Exit::NotPermitted => "not-permitted",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// An error for programs: the agent's own words where it has said any, else the same form with ours.
+pub(super) fn json(error: &anyhow::Error, told: &str) -> Value {
+    error
+        .downcast_ref::<client::Error>()
+        .and_then(client::Error::json)
+        .unwrap_or_else(
+            || json!({ "error": { "reason": Exit::of(error).reason(), "message": told } }),
+        )
 }
 
 impl From<Exit> for ExitCode {

@@ -2,21 +2,27 @@
 //!
 //! All but `run` and `doctor` are thin: they ask the agent over its unix socket and print the answer.
 
-pub mod client;
+mod client;
 mod config;
+mod doctor;
+mod events;
 mod exit;
+mod logs;
+mod operate;
+mod operations;
+mod print;
+mod progress;
 mod run;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ENVIRONMENT;
+use crate::config::{Config, ENVIRONMENT};
+use crate::protocol::Operation;
 pub use exit::{Exit, Usage};
-
-/// Where the agent listens, unless the configuration says otherwise.
-pub const SOCKET: &str = "/run/ostler/ostler.sock";
 
 /// Looks after the miner, validator or node on this host.
 #[derive(Debug, Parser)]
@@ -28,24 +34,58 @@ pub struct Cli {
     action: Action,
 }
 
+/// Keeps what every subcommand takes apart from what one of them takes.
+const EVERYWHERE: &str = "Global options";
+
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// The configuration file [default: /etc/ostler/ostler.toml, where it is there]
-    #[arg(long, global = true, value_name = "FILE", env = ENVIRONMENT, hide_env_values = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    #[arg(env = ENVIRONMENT, hide_env_values = true)]
     pub config: Option<PathBuf>,
-    /// The agent's unix socket
-    #[arg(long, global = true, value_name = "PATH", env = "OSTLER_SOCKET", hide_env_values = true, default_value = SOCKET)]
-    pub socket: PathBuf,
+    /// The agent's unix socket [default: that of the configuration]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "PATH")]
+    #[arg(env = "OSTLER_SOCKET", hide_env_values = true)]
+    socket: Option<PathBuf>,
     /// Print JSON, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
+}
+
+impl Global {
+    /// Where the agent listens: as it was said, else as configured, else as it is where nothing is configured.
+    ///
+    /// Whoever may talk to the agent may not always read its configuration.
+    fn socket(&self) -> PathBuf {
+        let configured = || Config::load(self.config.as_deref()).unwrap_or_default();
+        match &self.socket {
+            Some(socket) => socket.clone(),
+            None => configured().http.socket,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run the agent in the foreground
     Run(run::Args),
+    /// Show how the workloads are
+    Status(status::Args),
+    /// Start a workload and wait until it answers
+    Start(operate::Start),
+    /// Stop a workload
+    Stop(operate::Stop),
+    /// Stop and start a workload and wait until it answers
+    Restart(operate::Stop),
+    /// Cancel an operation where that is safe
+    Cancel(operate::Cancel),
+    /// Show what was done and what is being done
+    Operations(operations::Args),
+    /// Show the end of a workload's log
+    Logs(logs::Args),
+    /// Say what is on this host, what works, what is wrong and what to do
+    Doctor(doctor::Args),
     /// Check, show or explain the configuration
     Config(config::Args),
 }
@@ -53,6 +93,7 @@ enum Action {
 impl Cli {
     /// Does what was asked, and says how it ended.
     pub fn run(self) -> ExitCode {
+        let json = self.global.json;
         let outcome = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -61,7 +102,12 @@ impl Cli {
         match outcome {
             Ok(exit) => exit.into(),
             Err(error) => {
-                eprintln!("ostler: {}", told(&error));
+                let told = told(&error);
+                eprintln!("ostler: {told}");
+                if json {
+                    // That it cannot be printed is no more than that.
+                    let _ = print::json(&exit::json(&error, &told));
+                }
                 Exit::of(&error).into()
             }
         }
@@ -71,6 +117,14 @@ impl Cli {
         let global = &self.global;
         match self.action {
             Action::Run(args) => run::run(args, global).await,
+            Action::Status(args) => status::run(args, global).await,
+            Action::Start(args) => operate::start(args, global).await,
+            Action::Stop(args) => operate::stop(Operation::Stop, args, global).await,
+            Action::Restart(args) => operate::stop(Operation::Restart, args, global).await,
+            Action::Cancel(args) => operate::cancel(args, global).await,
+            Action::Operations(args) => operations::run(args, global).await,
+            Action::Logs(args) => logs::run(args, global).await,
+            Action::Doctor(args) => doctor::run(args, global).await,
             Action::Config(args) => config::run(args, global),
         }
     }

@@ -30,6 +30,18 @@ pub enum State {
 }
 
 impl State {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Accepted => "accepted",
+            State::Running => "running",
+            State::Succeeded => "succeeded",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Expired => "expired",
+        }
+    }
+
     /// Whether nothing will change any more.
     pub fn is_final(self) -> bool {
         match self {

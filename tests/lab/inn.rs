@@ -160,6 +160,8 @@ pub struct Agent {
     /// What the API shows of the host.
     pub telemetry: watch::Sender<Option<Telemetry>>,
     link: watch::Sender<serde_json::Value>,
+    settings: Settings,
+    state: State,
     stop: CancellationToken,
     served: JoinHandle<()>,
     directory: TempDir,
@@ -208,8 +210,12 @@ impl Agent {
             link: link_seen,
         };
         let stop = CancellationToken::new();
-        let server = Server::bind(settings, state, stop.clone()).await.unwrap();
+        let server = Server::bind(settings.clone(), state.clone(), stop.clone())
+            .await
+            .unwrap();
         Self {
+            settings,
+            state,
             engine,
             animal,
             socket,
@@ -230,6 +236,34 @@ impl Agent {
             .await
             .expect("the server drains in time")
             .unwrap();
+    }
+
+    /// Serves again at the same socket, on another port.
+    pub async fn serve_again(&mut self) {
+        self.stop = CancellationToken::new();
+        let server = Server::bind(self.settings.clone(), self.state.clone(), self.stop.clone())
+            .await
+            .unwrap();
+        self.address = server.addresses()[0];
+        self.served = tokio::spawn(server.run());
+    }
+
+    /// Waits until an operation is so.
+    pub async fn until(&self, id: &str, state: ostler::protocol::State) {
+        let id = ostler::protocol::OperationId::new(id).unwrap();
+        let mut updates = self.engine.feed().subscribe();
+        let so = async {
+            while self
+                .engine
+                .record(&id)
+                .is_none_or(|record| record.state != state)
+            {
+                let _ = updates.recv().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, so)
+            .await
+            .expect("the operation gets there in time");
     }
 }
 

@@ -1,0 +1,164 @@
+//! The host: who it is, its clock, its temperatures, its disks.
+
+use super::Check;
+use crate::config::Config;
+use crate::device::Device;
+use crate::sensor::{Disk, Root, Sample, Sensors};
+
+/// Below this, the journal and a snapshot's manifest may not fit.
+const LITTLE: u64 = 16 * 1024 * 1024;
+
+/// Below this, an update or a pulled image may not fit.
+const NOT_MUCH: u64 = 256 * 1024 * 1024;
+
+/// Every file that is made needs one.
+const FEW_INODES: u64 = 1000;
+
+/// What the host says of itself.
+pub(super) async fn checks(config: &Config) -> Vec<Check> {
+    let state_dir = config.state_dir.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        // A directory that is not there yet is told of by the check of the state directory.
+        let directories = state_dir.is_dir().then_some(state_dir);
+        let sample = Sensors::new(Root::default(), directories).sample();
+        (Device::detect(&Root::default()), sample)
+    });
+    let (device, sample) = match asked.await {
+        Ok(answers) => answers,
+        Err(error) => {
+            return vec![Check::fail(
+                "host",
+                error.to_string(),
+                "report this as a fault of ostler",
+            )];
+        }
+    };
+    let mut checks = vec![match device {
+        Ok(device) => Check::ok("host", describe(&device)),
+        Err(error) => Check::fail("host", error.to_string(), "mount /proc"),
+    }];
+    checks.push(clock(&sample));
+    checks.push(temperatures(&sample));
+    checks.extend(sample.disks.iter().map(disk));
+    checks
+}
+
+fn describe(device: &Device) -> String {
+    let model = device.model.as_deref().unwrap_or("unknown model");
+    let os = device.os.as_deref().unwrap_or("unknown system");
+    let Device {
+        id,
+        kernel,
+        architecture,
+        ..
+    } = device;
+    format!("{id}: {model}, {os}, Linux {kernel} on {architecture}")
+}
+
+fn clock(sample: &Sample) -> Check {
+    match sample.clock_synced {
+        true => Check::ok("clock", "synchronised"),
+        false => Check::warn(
+            "clock",
+            "not synchronised: times in reports may be wrong, and no command expires",
+            "let systemd-timesyncd or chrony run, and let it reach a time server",
+        ),
+    }
+}
+
+fn temperatures(sample: &Sample) -> Check {
+    const NAME: &str = "temperatures";
+    let known = sample
+        .temperatures
+        .iter()
+        .filter_map(|sensor| Some((sensor, sensor.celsius?)));
+    let Some((hottest, celsius)) = known.max_by(|one, other| one.1.total_cmp(&other.1)) else {
+        return Check::ok(NAME, "no sensor: usual on a virtual machine");
+    };
+    let message = format!(
+        "{} sensors, the hottest {} at {celsius:.1} °C",
+        sample.temperatures.len(),
+        hottest.label
+    );
+    match hottest.critical {
+        Some(critical) if celsius >= critical => Check::fail(
+            NAME,
+            format!("{message}; {critical:.1} °C is critical"),
+            "cool the device: clean its fan, free its vents",
+        ),
+        _ => Check::ok(NAME, message),
+    }
+}
+
+fn disk(disk: &Disk) -> Check {
+    const NAME: &str = "disk";
+    let place = disk
+        .mount_point
+        .clone()
+        .unwrap_or_else(|| disk.paths.join(", "));
+    if let Some(error) = &disk.error {
+        return Check::fail(
+            NAME,
+            format!("{place}: {error}"),
+            "check the disk and how it is mounted",
+        );
+    }
+    if disk.read_only == Some(true) {
+        let advice = "see why (dmesg); a filesystem with errors is made read-only by the kernel";
+        return Check::fail(NAME, format!("{place} is read-only"), advice);
+    }
+    let available = disk.available.unwrap_or(u64::MAX);
+    let inodes = disk.inodes_free.unwrap_or(u64::MAX);
+    let message = format!("{place}: {} MiB free", available / (1024 * 1024));
+    match () {
+        () if inodes < FEW_INODES => Check::fail(
+            NAME,
+            format!("{place}: only {inodes} more files can be made"),
+            "remove what is not needed: many small files",
+        ),
+        () if available < LITTLE => Check::fail(
+            NAME,
+            message,
+            "make room: what the agent has to remember does not fit",
+        ),
+        () if available < NOT_MUCH => Check::warn(NAME, message, "make room before it is full"),
+        () => Check::ok(NAME, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    fn verdict(change: impl FnOnce(&mut Disk)) -> Verdict {
+        let mut filesystem = Disk {
+            available: Some(NOT_MUCH),
+            inodes_free: Some(FEW_INODES),
+            read_only: Some(false),
+            ..Disk::default()
+        };
+        change(&mut filesystem);
+        disk(&filesystem).verdict
+    }
+
+    #[test]
+    fn a_disk_is_judged_by_what_can_still_be_written() {
+        assert_eq!(verdict(|_| {}), Verdict::Ok);
+        assert_eq!(verdict(|disk| disk.inodes_free = None), Verdict::Ok);
+        assert_eq!(
+            verdict(|disk| disk.available = Some(NOT_MUCH - 1)),
+            Verdict::Warn
+        );
+        assert_eq!(
+            verdict(|disk| disk.available = Some(LITTLE - 1)),
+            Verdict::Fail
+        );
+        assert_eq!(verdict(|disk| disk.inodes_free = Some(0)), Verdict::Fail);
+        assert_eq!(verdict(|disk| disk.read_only = Some(true)), Verdict::Fail);
+        assert_eq!(
+            verdict(|disk| disk.error = Some("gone".into())),
+            Verdict::Fail
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! `ostler start|stop|restart WORKLOAD` and `ostler cancel ID`: asks, and waits until it is done.
+
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
+
+use super::client::Client;
+use super::events::Events;
+use super::progress::{follow, interrupted, seconds, title};
+use super::{Exit, Global, print};
+use crate::clock::Timestamp;
+use crate::protocol::{Command, Name, Operation, OperationId, OperationRecord, State};
+
+/// Arguments of `ostler start`.
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Arguments of `ostler stop` and `ostler restart`.
+#[derive(Debug, clap::Args)]
+pub struct Stop {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    /// How long it may take to end by itself before it is killed, instead of the configured time
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<u64>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Arguments of `ostler cancel`.
+#[derive(Debug, clap::Args)]
+pub struct Cancel {
+    /// The operation to cancel
+    operation: OperationId,
+}
+
+/// How an operation is asked for.
+#[derive(Debug, clap::Args)]
+struct How {
+    /// The id of the operation; the same id never runs twice [default: made up]
+    #[arg(long)]
+    id: Option<OperationId>,
+    /// Do not start it any more after so long
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    expires_in: Option<u32>,
+    /// Show what would be done, and touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Return as soon as it is accepted
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Starts a workload.
+pub async fn start(args: Start, global: &Global) -> anyhow::Result<Exit> {
+    let no_arguments = Map::new();
+    args.how
+        .ask(Operation::Start, args.workload, no_arguments, global)
+        .await
+}
+
+/// Stops or restarts a workload.
+pub async fn stop(operation: Operation, args: Stop, global: &Global) -> anyhow::Result<Exit> {
+    let grace = args.grace.map(|grace| ("grace_s".to_owned(), json!(grace)));
+    args.how
+        .ask(operation, args.workload, Map::from_iter(grace), global)
+        .await
+}
+
+/// Cancels an operation.
+pub async fn cancel(args: Cancel, global: &Global) -> anyhow::Result<Exit> {
+    let command = Command {
+        args: Map::from_iter([("operation".to_owned(), json!(args.operation))]),
+        ..Command::default()
+    };
+    let id = OperationId::made_up(Operation::Cancel);
+    operate(Operation::Cancel, command, id, false, global).await
+}
+
+impl How {
+    async fn ask(
+        self,
+        operation: Operation,
+        workload: Name,
+        args: Map<String, Value>,
+        global: &Global,
+    ) -> anyhow::Result<Exit> {
+        let expires_at = self.expires_in.and_then(|seconds| {
+            Timestamp::from_unix_seconds(Timestamp::now().unix_seconds() + i64::from(seconds))
+        });
+        let command = Command {
+            id: None,
+            workload: Some(workload),
+            args,
+            expires_at,
+            dry_run: self.dry_run,
+        };
+        let id = self.id.unwrap_or_else(|| OperationId::made_up(operation));
+        operate(operation, command, id, self.no_wait, global).await
+    }
+}
+
+async fn operate(
+    operation: Operation,
+    command: Command,
+    id: OperationId,
+    no_wait: bool,
+    global: &Global,
+) -> anyhow::Result<Exit> {
+    let client = Client::new(global.socket());
+    let command = Command {
+        id: Some(id.clone()),
+        ..command
+    };
+    let ask = async {
+        if no_wait {
+            let record = client.command(operation, &command).await?;
+            return accepted(&record, global);
+        }
+        // Before the command is given, so that no step of it is missed.
+        let events = client.events().await?;
+        let record = client.command(operation, &command).await?;
+        wait(&client, events, record, global).await
+    };
+    unless_interrupted(&id, ask).await
+}
+
+/// Waits until an operation has ended, and tells how.
+pub(super) async fn wait(
+    client: &Client,
+    events: Events,
+    record: OperationRecord,
+    global: &Global,
+) -> anyhow::Result<Exit> {
+    let id = record.id.clone();
+    let later = || format!("{id} goes on; ask for it later: ostler operations {id}");
+    let record = follow(client, events, record, global.json)
+        .await
+        .with_context(later)?;
+    tell(&record, global)
+}
+
+/// Ctrl-C ends the waiting, and not the operation.
+pub(super) async fn unless_interrupted(
+    id: &OperationId,
+    work: impl Future<Output = anyhow::Result<Exit>>,
+) -> anyhow::Result<Exit> {
+    tokio::select! {
+        // First, so that it is listened to before anything is asked.
+        biased;
+        () = interrupted() => {
+            eprintln!(
+                "ostler: not waiting any more; {id} goes on.\n\
+                 See it: ostler operations {id}\nCancel it: ostler cancel {id}"
+            );
+            Ok(Exit::Interrupted)
+        }
+        ended = work => ended,
+    }
+}
+
+fn accepted(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
+    let (what, state, id) = (title(record), record.state.as_str(), &record.id);
+    match global.json {
+        true => print::json(record)?,
+        false => print::out(&format!("{what} is {state}: {id}\n"))?,
+    }
+    Ok(Exit::Success)
+}
+
+/// How an operation has ended.
+fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
+    if global.json {
+        print::json(record)?;
+        return Ok(exit(record.state));
+    }
+    let what = title(record);
+    let took = record.steps.iter().filter_map(|step| step.took_ms).sum();
+    let reason = record
+        .failure
+        .as_ref()
+        .map(|failure| format!(": {}", failure.message))
+        .unwrap_or_default();
+    match record.state {
+        State::Succeeded => {
+            let unchanged = match record.changed {
+                Some(false) if !record.dry_run => ", nothing had to be changed",
+                _ => "",
+            };
+            print::out(&format!("{what}: done in {}{unchanged}\n", seconds(took)))?;
+            if let Some(output) = &record.output {
+                print::out(&shown(output))?;
+            }
+        }
+        state => eprintln!("ostler: {what}: {}{reason} ({})", state.as_str(), record.id),
+    }
+    Ok(exit(record.state))
+}
+
+/// The output of a dry run or a log.
+pub(super) fn shown(output: &Value) -> String {
+    let text = match output {
+        Value::String(text) => text.clone(),
+        // Writing a value that was read cannot fail.
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    };
+    match text.is_empty() || text.ends_with('\n') {
+        true => text,
+        false => text + "\n",
+    }
+}
+
+/// How the program ends after an operation that ended so.
+pub(super) fn exit(state: State) -> Exit {
+    match state {
+        State::Accepted | State::Running | State::Succeeded => Exit::Success,
+        State::Failed => Exit::Failure,
+        State::Cancelled | State::Expired => Exit::NotDone,
+    }
+}

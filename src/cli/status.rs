@@ -1,0 +1,132 @@
+//! `ostler status [WORKLOAD]`: how the workloads are.
+
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::print::{self, Cell, Tone};
+use super::{Exit, Global};
+use crate::protocol::{Health, Name, RunState, WorkloadReport};
+
+/// Arguments of `ostler status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this workload, with all that is known of it
+    workload: Option<Name>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Workloads {
+    workloads: Vec<WorkloadReport>,
+}
+
+/// Asks and prints.
+pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+    let client = Client::new(global.socket());
+    match args.workload {
+        Some(name) => {
+            let report: WorkloadReport = client.get(&format!("/v1/workloads/{name}")).await?;
+            match global.json {
+                true => print::json(&report)?,
+                false => print::table(&details(&report))?,
+            }
+        }
+        None => {
+            let all: Workloads = client.get("/v1/workloads").await?;
+            match global.json {
+                true => print::json(&all)?,
+                false if all.workloads.is_empty() => print::out(
+                    "this device looks after no workload; configure one (ostler config reference)\n",
+                )?,
+                false => print::table(&overview(&all.workloads))?,
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn overview(reports: &[WorkloadReport]) -> Vec<Vec<Cell>> {
+    let head = [
+        "WORKLOAD", "STATE", "HEALTH", "HEIGHT", "GAP", "SINCE", "NOTE",
+    ];
+    let mut rows = vec![head.map(Cell::from).to_vec()];
+    for report in reports {
+        let note = match (&report.operation, &report.reason, &report.health_reason) {
+            (Some(operation), ..) => format!("at work: {operation}"),
+            (None, Some(reason), _) | (None, None, Some(reason)) => reason.clone(),
+            (None, None, None) => String::new(),
+        };
+        rows.push(vec![
+            report.name.as_str().into(),
+            state(report.state),
+            health(report.health),
+            number(report.height),
+            number(report.gap),
+            report.since.to_string().into(),
+            note.into(),
+        ]);
+    }
+    rows
+}
+
+fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
+    let text = |value: &Option<String>| value.clone().map(Cell::from);
+    let fields = [
+        ("workload", Some(report.name.as_str().into())),
+        ("kind", Some(report.kind.as_str().into())),
+        ("runtime", Some(report.runtime.as_str().into())),
+        ("state", Some(state(report.state))),
+        ("reason", text(&report.reason)),
+        ("since", Some(report.since.to_string().into())),
+        ("health", Some(health(report.health))),
+        ("health reason", text(&report.health_reason)),
+        (
+            "height",
+            report.height.map(|height| height.to_string().into()),
+        ),
+        ("gap", report.gap.map(|gap| gap.to_string().into())),
+        ("image", text(&report.image)),
+        ("started at", text(&report.started_at)),
+        (
+            "restarts",
+            report.restarts.map(|restarts| restarts.to_string().into()),
+        ),
+        (
+            "at work",
+            report.operation.as_ref().map(|id| id.as_str().into()),
+        ),
+    ];
+    let row = |(name, value): (&str, Option<Cell>)| value.map(|value| vec![name.into(), value]);
+    fields.into_iter().filter_map(row).collect()
+}
+
+fn number(value: Option<impl ToString>) -> Cell {
+    value
+        .map_or_else(|| "-".to_owned(), |value| value.to_string())
+        .into()
+}
+
+fn state(state: RunState) -> Cell {
+    let tone = match state {
+        RunState::Running => Tone::Good,
+        RunState::Stopped | RunState::Created | RunState::Restarting | RunState::Paused => {
+            Tone::Doubtful
+        }
+        RunState::Dead
+        | RunState::Missing
+        | RunState::RuntimeAbsent
+        | RunState::RuntimeUnresponsive => Tone::Bad,
+        RunState::Unknown => Tone::Plain,
+    };
+    Cell::new(state.to_string(), tone)
+}
+
+fn health(health: Health) -> Cell {
+    let (text, tone) = match health {
+        Health::Healthy => ("healthy", Tone::Good),
+        Health::Starting => ("starting", Tone::Doubtful),
+        Health::Degraded => ("degraded", Tone::Doubtful),
+        Health::Failing => ("failing", Tone::Bad),
+        Health::Unknown => ("unknown", Tone::Plain),
+    };
+    Cell::new(text, tone)
+}

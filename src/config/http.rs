@@ -14,6 +14,8 @@ section! {
         listen: Vec<SocketAddr> = vec![LISTEN];
         /// A file that holds the token which whoever changes something has to show, and beyond loopback whoever reads, too. Only its owner and group can read it. A name without `/` is a systemd credential.
         token_file: Option<PathBuf> = None, example = "/etc/ostler/http-token";
+        /// Other names by which this host is called in a browser, beside its addresses, `localhost` and the device's id. A request that calls it otherwise is refused: it may come from a page of another site.
+        names: Vec<String> = Vec::new(), example = ["attic.local"];
         /// The unix socket that the `ostler` commands use; whoever may write to it may do everything.
         socket: PathBuf = PathBuf::from("/run/ostler/ostler.sock");
     }
@@ -47,6 +49,23 @@ impl Http {
                 ),
             );
         }
+        for name in self.names.iter().filter(|name| !is_host_name(name)) {
+            let name = name.escape_debug();
+            problems.add(
+                "http.names",
+                format!(
+                    "`{name}` is not the name of a host, as in `attic.local`: no port, no `http://`"
+                ),
+            );
+        }
         super::check_absolute("http.socket", &self.socket, problems);
     }
+}
+
+/// The letters of a name in DNS, and no more of them than it can have.
+fn is_host_name(name: &str) -> bool {
+    (1..=253).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }

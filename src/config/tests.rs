@@ -143,6 +143,10 @@ fn each_mistake_is_told_with_file_line_and_key() {
             "ostler.toml:2: http.listen[0]: invalid socket address syntax",
         ),
         (
+            "[http]\nnames = [\"http://attic.local\"]",
+            "ostler.toml:2: http.names: `http://attic.local` is not the name of a host, as in `attic.local`: no port, no `http://`",
+        ),
+        (
             "[http]\nlisten = [\"0.0.0.0:80\"]",
             "ostler.toml:2: http.listen: 0.0.0.0:80 can be reached by others: set `token-file`, or listen on 127.0.0.1 only",
         ),

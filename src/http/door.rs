@@ -114,7 +114,7 @@ fn check_host(head: &Parts, names: &[String]) -> Result<Authority, Problem> {
         .all(|host| is_ours(host.host(), names));
     if !ours {
         return Err(forbidden(
-            "this host is not called so: use its address or localhost, or add the name to `names` of [http]",
+            "this host is not called so: use its address or localhost, or add the name to [http] names",
         ));
     }
     Ok(host)

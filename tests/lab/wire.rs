@@ -65,7 +65,7 @@ impl Wire {
         Self::new(UnixStream::connect(socket).await.unwrap())
     }
 
-    fn new(io: impl Io + 'static) -> Self {
+    pub fn new(io: impl Io + 'static) -> Self {
         Self {
             io: Box::new(io),
             buffer: Vec::new(),
@@ -116,6 +116,12 @@ impl Wire {
         Some(reply)
     }
 
+    /// Sends a request and reads its answer.
+    pub async fn reply_to(&mut self, request: &str) -> Reply {
+        self.send(request).await;
+        self.reply().await.expect("an answer")
+    }
+
     /// Reads until the text comes, and gives all up to its end.
     pub async fn until(&mut self, text: &str) -> String {
         let end = loop {
@@ -149,9 +155,7 @@ pub async fn get(agent: &Agent, path: &str) -> Reply {
 
 /// Sends this over a TCP connection of its own, and reads the answer.
 pub async fn ask(agent: &Agent, request: &str) -> Reply {
-    let mut wire = Wire::tcp(agent).await;
-    wire.send(request).await;
-    wire.reply().await.expect("an answer")
+    Wire::tcp(agent).await.reply_to(request).await
 }
 
 /// A command, as bytes, with the token.

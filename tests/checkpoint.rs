@@ -54,6 +54,8 @@ fn assert_like_the_script(directory: &Path) {
     assert_eq!(python.manifest(&again), expected);
     let files = expected.iter().filter(|line| line.starts_with('f')).count();
     assert_eq!(made.files, files as u64);
+    assert_eq!(report.summary.files, files as u64);
+    assert_eq!(report.summary.tree_bytes, made.bytes);
     assert_eq!(made.directories, (expected.len() - files) as u64);
 }
 

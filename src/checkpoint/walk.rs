@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
                 self.problems.add(&Path::root(key), "is missing");
             }
         }
-        if seen.contains("positions") && self.summary.positions == 0 {
+        if seen.contains("positions") && self.summary.miners == 0 {
             let what = "holds no position: restoring it would wipe every miner";
             self.problems.add(&Path::root("positions"), what);
         }

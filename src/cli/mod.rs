@@ -2,6 +2,7 @@
 //!
 //! All but `run` and `doctor` are thin: they ask the agent over its unix socket and print the answer.
 
+mod checkpoint;
 mod client;
 mod config;
 mod doctor;
@@ -86,6 +87,8 @@ enum Action {
     Logs(logs::Args),
     /// Say what is on this host, what works, what is wrong and what to do
     Doctor(doctor::Args),
+    /// Check or unpack a checkpoint of a validator; needs no agent
+    Checkpoint(checkpoint::Args),
     /// Check, show or explain the configuration
     Config(config::Args),
 }
@@ -125,6 +128,7 @@ impl Cli {
             Action::Operations(args) => operations::run(args, global).await,
             Action::Logs(args) => logs::run(args, global).await,
             Action::Doctor(args) => doctor::run(args, global).await,
+            Action::Checkpoint(args) => checkpoint::run(args, global),
             Action::Config(args) => config::run(args, global),
         }
     }

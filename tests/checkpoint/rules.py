@@ -175,7 +175,11 @@ def main():
     for line in sys.stdin:
         request = json.loads(line)
         do = {"tree": tree, "manifest": manifest}[request.pop("do")]
-        print(json.dumps(do(**request)), flush=True)
+        try:
+            answer = do(**request)
+        except Exception as error:  # it goes to whoever asked
+            answer = {"error": repr(error)}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 use crate::{ostler, run};
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "run",
     "status",
     "start",
@@ -12,6 +12,7 @@ const ALL: [&str; 10] = [
     "operations",
     "logs",
     "doctor",
+    "checkpoint",
     "config",
 ];
 

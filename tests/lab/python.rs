@@ -69,7 +69,8 @@ impl Python {
     /// Has the script's rules make the tree of `file` as `into`.
     #[allow(dead_code, reason = "not every suite needs one")]
     pub fn tree(&mut self, file: &Path, into: &Path, layout: &str) {
-        self.ask(&json!({"do": "tree", "file": file, "into": into, "layout": layout}));
+        let answer = self.ask(&json!({"do": "tree", "file": file, "into": into, "layout": layout}));
+        assert_eq!(answer, json!(true), "{}", file.display());
     }
 
     /// Asks one thing.

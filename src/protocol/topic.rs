@@ -61,6 +61,17 @@ impl Topics {
         self.of_device(&format!("operation/{id}"))
     }
 
+    /// The records of all operations: a filter to subscribe to.
+    pub fn operations(&self) -> String {
+        self.of_device("operation/+")
+    }
+
+    /// The id in the topic of a record; `None` where it is none of ours.
+    pub fn read_operation(&self, topic: &str) -> Option<OperationId> {
+        let id = topic.strip_prefix(&self.of_device("operation/"))?;
+        OperationId::new(id).ok()
+    }
+
     /// What to subscribe to: this device's commands and those of its groups.
     pub fn command_filters(&self, groups: &[Name]) -> Vec<String> {
         let of_groups = groups

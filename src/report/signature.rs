@@ -30,7 +30,7 @@ pub struct SignedCommand {
 }
 
 /// What is signed: it names the addressee and the operation, so that a command can neither be turned to
-/// another device nor into another operation.
+/// another device nor into another operation. The addressee is the device's name, or `group/` and the group's.
 pub fn message(addressee: &str, operation: &str, command: &str) -> String {
     format!("ostler-command-1\n{addressee}\n{operation}\n{command}")
 }

@@ -53,6 +53,11 @@ impl Animal {
         self.state.lock().unwrap().refuse_starts = true;
     }
 
+    /// How often it was started.
+    pub fn runs(&self) -> u32 {
+        self.state.lock().unwrap().run
+    }
+
     /// Whether it runs.
     pub fn running(&self) -> bool {
         self.state.lock().unwrap().running
@@ -127,7 +132,8 @@ impl Runtime for Animal {
     }
 }
 
-struct Plain;
+/// A workload that is well whenever it runs.
+pub struct Plain;
 
 #[async_trait]
 impl Kind for Plain {

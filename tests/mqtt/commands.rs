@@ -1,0 +1,240 @@
+//! Commands: done once, answered, and acknowledged only when they are durable.
+
+use std::sync::Arc;
+
+use ostler::protocol::State;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::attic::{Attic, Gate, engine, settings};
+use super::broker::Broker;
+use super::inn::DEADLINE;
+use super::watcher::Watcher;
+
+const PUBACK: &str = "Received PUBACK from ostler-attic";
+
+#[tokio::test]
+async fn a_command_is_run_and_its_record_is_retained() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher
+        .command(
+            "restart",
+            json!({"id": "r1", "workload": "miner"}).to_string(),
+        )
+        .await;
+    watcher
+        .message("ostler/attic/operation/r1", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+    let mut later = Watcher::at(&broker).await;
+    let record = later.message("ostler/attic/operation/r1", |_| true).await;
+    assert_eq!(
+        (&record["state"], &record["origin"]),
+        (&json!("succeeded"), &json!("mqtt"))
+    );
+    assert_eq!(
+        later.message("ostler/attic/device", |_| true).await["workloads"][0]["name"],
+        "miner"
+    );
+    assert_eq!(
+        later.message("ostler/attic/workload/miner", |_| true).await["state"],
+        "running"
+    );
+}
+
+#[tokio::test]
+async fn a_command_to_a_group_and_one_without_a_promise_are_run_too() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher
+        .publish("ostler/group/roof/command/stop", r#"{"id":"g1"}"#, false)
+        .await;
+    watcher
+        .message("ostler/attic/operation/g1", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+    watcher
+        .publish_at_most_once("ostler/attic/command/start", r#"{"id":"q0"}"#)
+        .await;
+    watcher
+        .message("ostler/attic/operation/q0", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_broker_hears_nothing_before_the_request_is_durable() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, animal) = engine(directory.path()).await;
+    let gate = Gate::before(&engine);
+    let mut come = gate.come.subscribe();
+    let mut attic = Attic::on(engine, animal, settings(&broker), gate.clone());
+    attic.connected().await;
+    watcher.command("stop", r#"{"id":"s1"}"#).await;
+    watcher.command("start", r#"{"id":"s2"}"#).await;
+    timeout(DEADLINE, come.wait_for(|come| *come == 1))
+        .await
+        .unwrap()
+        .unwrap();
+    // The link is alive all the while: something goes out and is acknowledged.
+    attic.sample(1);
+    watcher
+        .message("ostler/attic/telemetry", |sample| sample["sequence"] == 1)
+        .await;
+    assert_eq!(broker.logged(&[PUBACK]), 0, "{}", broker.log());
+    gate.open.add_permits(1);
+    timeout(DEADLINE, come.wait_for(|come| *come == 2))
+        .await
+        .unwrap()
+        .unwrap();
+    watcher
+        .message("ostler/attic/operation/s1", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+    assert_eq!(broker.logged(&[PUBACK]), 1, "{}", broker.log());
+    gate.open.add_permits(1);
+    watcher
+        .message("ostler/attic/operation/s2", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_comes_again_and_is_not_run_again() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, animal) = engine(directory.path()).await;
+    let gate = Gate::before(&engine);
+    let mut come = gate.come.subscribe();
+    let mut attic = Attic::on(
+        engine.clone(),
+        animal.clone(),
+        settings(&broker),
+        gate.clone(),
+    );
+    attic.connected().await;
+    watcher.command("restart", r#"{"id":"r1"}"#).await;
+    timeout(DEADLINE, come.wait_for(|come| *come == 1))
+        .await
+        .unwrap()
+        .unwrap();
+    // The connection breaks while the request is being submitted; it is submitted to its end.
+    attic.reporter.abort();
+    watcher
+        .message("ostler/attic/availability", |seen| {
+            seen["state"] == "offline"
+        })
+        .await;
+    gate.open.add_permits(1);
+    let done = async {
+        let mut updates = engine.feed().subscribe();
+        while engine
+            .records()
+            .first()
+            .is_none_or(|record| record.state != State::Succeeded)
+        {
+            updates.recv().await.unwrap();
+        }
+    };
+    timeout(DEADLINE, done).await.unwrap();
+    let runs = animal.runs();
+    assert_eq!(broker.logged(&[PUBACK]), 0);
+    let _again = Attic::on(
+        engine.clone(),
+        animal.clone(),
+        settings(&broker),
+        Arc::new(engine.clone()),
+    );
+    watcher
+        .message("ostler/attic/operation/r1", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+    watcher
+        .until("second PUBACK", |_| {
+            (broker.logged(&[PUBACK]) == 1).then_some(())
+        })
+        .await;
+    assert_eq!((animal.runs(), engine.records().len()), (runs, 1));
+}
+
+#[tokio::test]
+async fn commands_sent_while_the_device_is_away_are_kept_for_it() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher
+        .message("ostler/attic/workload/miner", |_| true)
+        .await;
+    attic.stop().await;
+    watcher.command("stop", r#"{"id":"away"}"#).await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher
+        .message("ostler/attic/operation/away", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn records_that_the_engine_tells_no_longer_are_cleared_at_the_broker() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    // An earlier run of the agent, whose journal is lost, has left this one behind.
+    watcher
+        .publish("ostler/attic/operation/forgotten", "{}", true)
+        .await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    for number in 0..40 {
+        watcher
+            .command("start", json!({"id": format!("n{number}")}).to_string())
+            .await;
+        let topic = format!("ostler/attic/operation/n{number}");
+        watcher
+            .message(&topic, |record| record["state"] == "succeeded")
+            .await;
+    }
+    let told = attic.engine.records().len();
+    watcher
+        .until("clearing", |seen| {
+            let cleared = seen
+                .all()
+                .into_iter()
+                .filter(|publish| publish.payload.is_empty());
+            (cleared.count() == 41 - told).then_some(())
+        })
+        .await;
+    attic.stop().await;
+    let later = Watcher::at(&broker).await;
+    later.publish("end", "", false).await;
+    let mut later = later;
+    later
+        .until("end", |seen| {
+            seen.all()
+                .iter()
+                .any(|publish| publish.topic == "end")
+                .then_some(())
+        })
+        .await;
+    let retained = later
+        .all()
+        .into_iter()
+        .filter(|publish| publish.topic.starts_with(b"ostler/attic/operation/"));
+    assert_eq!(retained.count(), told);
+}

@@ -1,0 +1,108 @@
+//! Who is there: birth, will, old wills, namesakes.
+
+use ostler::protocol::{Availability, Presence};
+
+use super::attic::{Attic, available, settings};
+use super::broker::Broker;
+use super::watcher::Watcher;
+
+const AVAILABILITY: &str = "ostler/attic/availability";
+
+#[tokio::test]
+async fn birth_and_will_carry_the_session_and_the_connection() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let attic = Attic::at(&broker).await;
+    watcher.availability(available(Presence::Online, 1)).await;
+    // The process dies: its sockets close without a goodbye.
+    attic.reporter.abort();
+    watcher.availability(available(Presence::Offline, 1)).await;
+    let later = Watcher::at(&broker)
+        .await
+        .message(AVAILABILITY, |_| true)
+        .await;
+    assert_eq!(later["state"], "offline", "the will is retained");
+}
+
+#[tokio::test]
+async fn a_stop_says_offline_and_leaves_no_will() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::at(&broker).await;
+    watcher.availability(available(Presence::Online, 1)).await;
+    attic.sample(1);
+    attic.stop().await;
+    watcher.availability(available(Presence::Offline, 1)).await;
+    assert_eq!(broker.logged(&["Received DISCONNECT from ostler-attic"]), 1);
+    assert_eq!(
+        watcher.on("ostler/attic/telemetry").len(),
+        1,
+        "what waited was sent"
+    );
+}
+
+#[tokio::test]
+async fn an_old_will_is_answered_by_a_new_birth() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher.availability(available(Presence::Online, 1)).await;
+    for old in [
+        Availability {
+            session: 6,
+            ..available(Presence::Offline, 3)
+        },
+        // Our own will, of a connection that the broker believes to be another.
+        available(Presence::Offline, 1),
+    ] {
+        watcher.forget();
+        watcher
+            .publish(AVAILABILITY, serde_json::to_vec(&old).unwrap(), true)
+            .await;
+        watcher.availability(available(Presence::Online, 1)).await;
+    }
+    watcher.forget();
+    watcher.publish(AVAILABILITY, "", true).await;
+    watcher.availability(available(Presence::Online, 1)).await;
+}
+
+#[tokio::test]
+async fn a_namesake_is_reported_and_not_fought_for_ever() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut first = Attic::at(&broker).await;
+    first.connected().await;
+    let mut other = settings(&broker);
+    other.client_id = "another".to_owned();
+    other.session = 99;
+    let second = Attic::with(other).await;
+    let event = watcher
+        .message("ostler/attic/event", |event| {
+            event["kind"] == "name-contested"
+        })
+        .await;
+    assert!(
+        event["message"].as_str().unwrap().contains("device.id"),
+        "{event}"
+    );
+    drop(second);
+}
+
+#[tokio::test]
+async fn two_clients_with_one_identifier_are_reported() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let first = Attic::at(&broker).await;
+    let second = Attic::at(&broker).await;
+    let event = watcher
+        .message("ostler/attic/event", |event| {
+            event["kind"] == "client-id-contested"
+        })
+        .await;
+    assert!(
+        event["message"].as_str().unwrap().contains("ostler-attic"),
+        "{event}"
+    );
+    drop((first, second));
+}

@@ -1,0 +1,146 @@
+//! The broker refuses: each way has its text, and none stops the agent.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use ostler::report::Settings;
+
+use super::attic::{Attic, settings};
+use super::broker::{Broker, Setup};
+
+#[expect(clippy::disallowed_methods, reason = "a file of the lab")]
+fn secret(path: &Path, content: &str, mode: u32) {
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_a_mended_file_is_enough() {
+    let broker = Broker::start_with(Setup {
+        user: Some(("attic", "s3cret")),
+        ..Setup::default()
+    });
+    let file = broker.path("password");
+    secret(&file, "wrong\n", 0o600);
+    let mut attic = Attic::with(Settings {
+        username: Some("attic".to_owned()),
+        password_file: Some(file.clone()),
+        ..settings(&broker)
+    })
+    .await;
+    attic.not_connected("not authorised").await;
+    secret(&file, "s3cret\n", 0o644);
+    attic.not_connected("others may read").await;
+    secret(&file, "s3cret\n", 0o600);
+    let link = attic.connected().await;
+    assert!(!format!("{link:?}").contains("s3cret"));
+}
+
+fn with_tls(broker: &Broker, client: &str) -> Settings {
+    let mut settings = settings(broker);
+    settings.broker.tls = true;
+    settings.broker.host = "localhost".to_owned();
+    settings.ca_file = Some(broker.path("ca.pem"));
+    settings.cert_file = Some(broker.path(&format!("{client}.pem")));
+    settings.key_file = Some(broker.path(&format!("{client}.key")));
+    settings
+}
+
+fn tls() -> Setup {
+    Setup {
+        tls: true,
+        ..Setup::default()
+    }
+}
+
+#[tokio::test]
+async fn certificates_on_both_sides_are_accepted_and_wrong_ones_are_told() {
+    let broker = Broker::start_with(tls());
+    Attic::with(with_tls(&broker, "client"))
+        .await
+        .connected()
+        .await;
+
+    let mut foreign = Attic::with(with_tls(&broker, "foreign-client")).await;
+    foreign
+        .not_connected("refuses the client certificate")
+        .await;
+
+    let none = Settings {
+        cert_file: None,
+        key_file: None,
+        ..with_tls(&broker, "client")
+    };
+    Attic::with(none)
+        .await
+        .not_connected("refuses the client certificate")
+        .await;
+
+    let untrusting = Settings {
+        ca_file: Some(broker.path("other-ca.pem")),
+        ..with_tls(&broker, "client")
+    };
+    Attic::with(untrusting)
+        .await
+        .not_connected("nobody whom the device trusts")
+        .await;
+
+    let mut misnamed = with_tls(&broker, "client");
+    misnamed.broker.host = "127.0.0.1".to_owned();
+    Attic::with(misnamed)
+        .await
+        .not_connected("another name")
+        .await;
+
+    let plain = Settings {
+        broker: settings(&broker).broker,
+        ..with_tls(&broker, "client")
+    };
+    Attic::with(plain)
+        .await
+        .not_connected("before it said a word")
+        .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_is_used_without_a_restart() {
+    let broker = Broker::start_with(tls());
+    let mut settings = with_tls(&broker, "foreign-client");
+    let (cert, key) = (broker.path("current.pem"), broker.path("current.key"));
+    std::fs::copy(broker.path("foreign-client.pem"), &cert).unwrap();
+    std::fs::copy(broker.path("foreign-client.key"), &key).unwrap();
+    (settings.cert_file, settings.key_file) = (Some(cert.clone()), Some(key.clone()));
+    let mut attic = Attic::with(settings).await;
+    attic.not_connected("refuses the client certificate").await;
+    std::fs::copy(broker.path("client.pem"), &cert).unwrap();
+    std::fs::copy(broker.path("client.key"), &key).unwrap();
+    attic.connected().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_cannot_be_reached_is_told() {
+    let mut broker = Broker::start();
+    let encrypted = {
+        let mut settings = settings(&broker);
+        settings.broker.tls = true;
+        settings.ca_file = Some("/nonexistent/ca.pem".into());
+        settings
+    };
+    Attic::with(encrypted)
+        .await
+        .not_connected("/nonexistent/ca.pem")
+        .await;
+    broker.kill();
+    let here = settings(&broker);
+    Attic::with(here.clone())
+        .await
+        .not_connected("refused")
+        .await;
+    let mut nowhere = here.clone();
+    nowhere.broker.host = "broker.invalid".to_owned();
+    Attic::with(nowhere)
+        .await
+        .not_connected("does not resolve")
+        .await;
+}

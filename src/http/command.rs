@@ -12,8 +12,8 @@ use serde_json::{Map, json};
 use tokio::time::timeout;
 
 use super::door::Door;
+use super::hall::Hall;
 use super::reply::{self, Problem, Reply, status_of};
-use super::server::Hall;
 use crate::operation::Answer;
 use crate::protocol::{
     Command, Failure, MAX_COMMAND_BYTES, Operation, OperationId, Reason, Request, Unreadable,

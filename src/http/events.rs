@@ -15,8 +15,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
+use super::hall::{Hall, Visit};
 use super::reply::{self, Problem, Reply};
-use super::server::{Hall, Visit};
 use crate::feed::Update;
 
 /// A comment is sent where nothing happens for so long: proxies and readers see that the stream lives.
@@ -40,7 +40,7 @@ struct Reader {
 
 /// Begins a stream. The reader gets every update from the moment that it sees the answer's head.
 pub(super) fn stream(hall: &Arc<Hall>, visit: &Visit) -> Result<Reply, Problem> {
-    let Ok(place) = hall.streams.clone().try_acquire_owned() else {
+    let Some(place) = hall.stream_place(visit.door) else {
         hall.counts.refused_streams.add(1);
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -1,21 +1,15 @@
 //! What is where: one `match` over the path, then over the method.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request, StatusCode};
-use serde::Serialize;
-use serde_json::json;
-use tokio::time::timeout;
 
-use super::command;
 use super::door::Access;
-use super::events;
-use super::reply::{self, Problem, Reply};
-use super::server::{Hall, Visit};
-use crate::protocol::{Name, OperationId};
+use super::hall::{Hall, Visit};
+use super::reply::{Problem, Reply};
+use super::{answers, command, events};
 
 /// The most records of one answer.
 const MAX_RECORDS: usize = 1000;
@@ -28,9 +22,6 @@ const MAX_LINES: usize = 10_000;
 
 /// The lines of a log where no number was asked for.
 const DEFAULT_LINES: usize = 100;
-
-/// How long a log may take; the runtime has a shorter deadline of its own.
-const LOGS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,116 +122,26 @@ async fn find_and_answer(
     check_accept(&head.headers, &place)?;
     let query = head.uri.query();
     match place {
-        Place::Health => Ok(health(hall)),
-        Place::Device => shown(&*hall.state.device.borrow(), "the device report"),
-        Place::Telemetry => shown(&*hall.state.telemetry.borrow(), "the first sample"),
-        Place::Workloads => Ok(ok(&json!({ "workloads": hall.state.engine.workloads() }))),
-        Place::Workload(name) => workload(hall, name),
+        Place::Health => Ok(answers::health(hall)),
+        Place::Device => answers::shown(&*hall.state.device.borrow(), "the device report"),
+        Place::Telemetry => answers::shown(&*hall.state.telemetry.borrow(), "the first sample"),
+        Place::Workloads => Ok(answers::workloads(hall)),
+        Place::Workload(name) => answers::workload(hall, name),
         Place::Logs(name) => {
-            logs(
-                hall,
-                name,
-                number(query, "lines", DEFAULT_LINES, MAX_LINES)?,
-            )
-            .await
+            let lines = number(query, "lines", DEFAULT_LINES, MAX_LINES)?;
+            answers::logs(hall, name, lines).await
         }
         Place::Operations => {
             let limit = number(query, "limit", DEFAULT_RECORDS, MAX_RECORDS)?;
-            Ok(operations(hall, limit))
+            Ok(answers::operations(hall, limit))
         }
-        Place::Operation(id) => operation(hall, id),
+        Place::Operation(id) => answers::operation(hall, id),
         Place::Events => events::stream(hall, visit),
         Place::Cancel(id) => command::cancel(hall, visit.door, id).await,
         Place::Command(operation) => {
             Ok(command::post(hall, visit.door, operation, &head.headers, body).await)
         }
     }
-}
-
-fn ok(body: &impl Serialize) -> Reply {
-    reply::json(StatusCode::OK, body)
-}
-
-fn health(hall: &Hall) -> Reply {
-    ok(&json!({
-        "status": "ok",
-        "version": env!("CARGO_PKG_VERSION"),
-        "refused": hall.state.engine.refused(),
-        "link": *hall.state.link.borrow(),
-        "http": hall.counts.now(),
-    }))
-}
-
-/// What the agent has found out, or that it has not yet.
-fn shown<T: Serialize>(value: &Option<T>, what: &str) -> Result<Reply, Problem> {
-    value.as_ref().map(ok).ok_or_else(|| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not-ready",
-            format!("{what} is not there yet: the agent has just started"),
-        )
-    })
-}
-
-fn workload(hall: &Hall, name: &str) -> Result<Reply, Problem> {
-    let reports = hall.state.engine.workloads();
-    reports
-        .iter()
-        .find(|report| report.name.as_str() == name)
-        .map(ok)
-        .ok_or_else(|| no_workload(name))
-}
-
-fn no_workload(name: &str) -> Problem {
-    // A name that is none is shown escaped and bounded by its own error.
-    match Name::new(name) {
-        Ok(name) => Problem::not_found(format!(
-            "there is no workload `{name}`; GET /v1/workloads lists them"
-        )),
-        Err(bad) => Problem::not_found(bad.to_string()),
-    }
-}
-
-async fn logs(hall: &Hall, name: &str, lines: usize) -> Result<Reply, Problem> {
-    let engine = &hall.state.engine;
-    let name = Name::new(name).map_err(|bad| Problem::not_found(bad.to_string()))?;
-    if !engine.workloads().iter().any(|report| report.name == name) {
-        return Err(no_workload(name.as_str()));
-    }
-    match timeout(LOGS_DEADLINE, engine.logs(&name, lines)).await {
-        Ok(log) => Ok(ok(&json!({ "workload": name, "log": log? }))),
-        Err(_) => Err(Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "runtime-unresponsive",
-            format!(
-                "the log of `{name}` did not come within {} s",
-                LOGS_DEADLINE.as_secs()
-            ),
-        )),
-    }
-}
-
-fn operations(hall: &Hall, limit: usize) -> Reply {
-    let engine = &hall.state.engine;
-    let mut records = engine.records();
-    records.truncate(limit);
-    let mut refusals = engine.refusals();
-    refusals.truncate(limit);
-    ok(&json!({
-        "operations": records,
-        "refusals": refusals,
-        "refused": engine.refused(),
-    }))
-}
-
-fn operation(hall: &Hall, id: &str) -> Result<Reply, Problem> {
-    let id = OperationId::new(id).map_err(|bad| Problem::not_found(bad.to_string()))?;
-    hall.state
-        .engine
-        .record(&id)
-        .as_ref()
-        .map(ok)
-        .ok_or_else(|| Problem::not_found(format!("there is no operation `{id}`, or no longer")))
 }
 
 /// The one number that a query may hold.

@@ -1,54 +1,27 @@
-//! Accepts connections, bounds them, serves them and drains them.
+//! Listens, serves until it is told to stop, and drains.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
-use tokio_util::either::Either;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::door::Door;
-use super::patience::Patience;
-use super::{Counts, Settings, State, route, socket};
+use super::hall::Hall;
+use super::reception::{Listener, Reception};
+use super::{Settings, State, socket};
 
 /// Connections that are served at a time: so many over TCP and as many over the unix socket, so that
 /// whoever fills the one does not lock out the other.
 const CONNECTIONS: usize = 32;
 
-/// Event streams at a time, of both kinds.
-const STREAMS: usize = 16;
-
-/// How long the head of a request may take, and how long a connection may be idle.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long a peer may let an answer wait.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How long a connection without an event stream may last.
-const LIFE: Duration = Duration::from_secs(600);
-
 /// How long an answer that is under way may take once its connection is to end.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// The largest head of a request, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// The most header lines of a request.
-const MAX_HEADERS: usize = 64;
-
-/// How long to wait after the system gave no connection: doubled each time, up to the second.
-const ACCEPT_BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(super) const DRAIN: Duration = Duration::from_secs(3);
 
 /// Why the API cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -85,41 +58,6 @@ pub struct Server {
     hall: Arc<Hall>,
 }
 
-/// What all connections share.
-pub(super) struct Hall {
-    pub settings: Settings,
-    pub state: State,
-    pub counts: Counts,
-    pub streams: Arc<Semaphore>,
-    /// Set when the server is to end: event streams end with it.
-    pub stop: CancellationToken,
-}
-
-impl std::fmt::Debug for Hall {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hall")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One connection, as the rooms behind it know it.
-#[derive(Clone, Debug)]
-pub(super) struct Visit {
-    /// Through which door it came.
-    pub door: Door,
-    /// Whether an event stream was begun on it.
-    pub streams: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Unix(UnixListener),
-    Tcp(TcpListener),
-}
-
-type Stream = Either<TcpStream, UnixStream>;
-
 impl Server {
     /// Listens on everything that `settings` name; `stop` ends it.
     pub async fn bind(
@@ -135,17 +73,10 @@ impl Server {
                 .map_err(|source| Error::Listen { address, source })?;
             listeners.push(Listener::Tcp(listener));
         }
-        let hall = Hall {
-            settings,
-            state,
-            counts: Counts::default(),
-            streams: Arc::new(Semaphore::new(STREAMS)),
-            stop,
-        };
         Ok(Self {
             listeners,
             _file: file,
-            hall: Arc::new(hall),
+            hall: Arc::new(Hall::new(settings, state, stop)),
         })
     }
 
@@ -188,147 +119,4 @@ impl Server {
             tasks.wait().await;
         }
     }
-}
-
-/// What a listener needs to take connections in.
-struct Reception {
-    places: Arc<Semaphore>,
-    hall: Arc<Hall>,
-    tasks: TaskTracker,
-    cut: CancellationToken,
-}
-
-impl Reception {
-    async fn accept_until_stopped(self, listener: Listener) {
-        let (first, longest) = ACCEPT_BACK_OFF;
-        let mut back_off = first;
-        while let Some(accepted) = self.hall.stop.run_until_cancelled(listener.accept()).await {
-            match accepted {
-                Ok((stream, door)) => {
-                    back_off = first;
-                    self.seat(stream, door);
-                }
-                Err(error) if concerns_one_connection(&error) => {}
-                // Out of descriptors or memory: the listener is sound, so wait until others let go of some.
-                Err(error) => {
-                    self.hall.counts.accept_errors.add(1);
-                    tracing::warn!(%error, "cannot accept a connection");
-                    let _ = self.hall.stop.run_until_cancelled(sleep(back_off)).await;
-                    back_off = longest.min(back_off * 2);
-                }
-            }
-        }
-    }
-
-    /// Serves a connection, or turns it away where no place is free.
-    fn seat(&self, stream: Stream, door: Door) {
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => {
-                self.hall.counts.connections.add(1);
-                self.tasks.spawn(serve(
-                    stream,
-                    door,
-                    place,
-                    self.hall.clone(),
-                    self.cut.clone(),
-                ));
-            }
-            Err(_) => {
-                self.hall.counts.refused_connections.add(1);
-                turn_away(&stream);
-            }
-        }
-    }
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<(Stream, Door)> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Answers are small and whole: there is nothing to gather.
-                let _ = stream.set_nodelay(true);
-                Ok((Either::Left(stream), Door::Tcp(peer.ip())))
-            }
-            Listener::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Either::Right(stream), Door::Unix))
-            }
-        }
-    }
-}
-
-/// accept(2): an error that is already pending on the new connection is passed on as if it were accept's.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
-        NetworkDown, NetworkUnreachable,
-    };
-    matches!(
-        error.kind(),
-        ConnectionAborted
-            | ConnectionRefused
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-    )
-}
-
-/// Says why, where that can be said without waiting, and hangs up.
-fn turn_away(stream: &Stream) {
-    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    let _ = match stream {
-        Either::Left(stream) => stream.try_write(FULL),
-        Either::Right(stream) => stream.try_write(FULL),
-    };
-}
-
-/// Serves one connection to its end.
-async fn serve(
-    stream: Stream,
-    door: Door,
-    place: OwnedSemaphorePermit,
-    hall: Arc<Hall>,
-    cut: CancellationToken,
-) {
-    let visit = Visit {
-        door,
-        streams: Arc::default(),
-    };
-    let service = service_fn(|request| {
-        let hall = hall.clone();
-        let visit = visit.clone();
-        async move { Ok::<_, Infallible>(route::answer(&hall, &visit, request).await) }
-    });
-    let io = TokioIo::new(Patience::new(stream, WRITE_DEADLINE));
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
-            .serve_connection(io, service)
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = cut.cancelled() => return,
-        () = hall.stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            cut.run_until_cancelled(connection).await.unwrap_or(Ok(()))
-        }
-        () = sleep(LIFE) => {
-            connection.as_mut().graceful_shutdown();
-            match visit.streams.load(Ordering::Relaxed) {
-                true => cut.run_until_cancelled(connection).await.unwrap_or(Ok(())),
-                false => timeout(DRAIN, connection).await.unwrap_or(Ok(())),
-            }
-        }
-    };
-    if let Err(error) = ended {
-        hall.counts.broken_connections.add(1);
-        tracing::debug!(?door, %error, "a connection broke");
-    }
-    drop(place);
 }

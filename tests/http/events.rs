@@ -100,6 +100,9 @@ async fn streams_are_bounded_and_their_places_come_free() {
         (503, "too-many-streams".to_owned())
     );
     assert_eq!(get(&agent, "/v1/workloads").await.status, 200);
+    let mut local = Wire::unix(&agent.socket).await;
+    local.send(GET).await;
+    assert!(local.until("\r\n\r\n").await.starts_with("HTTP/1.1 200"));
     drop(open);
     let free = async {
         loop {

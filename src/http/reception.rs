@@ -1,0 +1,125 @@
+//! Takes connections in, as many as there are places, and turns the others away.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::serve;
+use super::door::Door;
+use super::hall::Hall;
+
+/// How long to wait after the system gave no connection: doubled each time, up to the second.
+const ACCEPT_BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// A connection of either kind.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
+/// What a listener needs to take connections in.
+pub(super) struct Reception {
+    pub places: Arc<Semaphore>,
+    pub hall: Arc<Hall>,
+    pub tasks: TaskTracker,
+    pub cut: CancellationToken,
+}
+
+impl Reception {
+    /// Takes in whoever comes, until the server is told to stop; no error of accept(2) ends it.
+    pub async fn accept_until_stopped(self, listener: Listener) {
+        let (first, longest) = ACCEPT_BACK_OFF;
+        let mut back_off = first;
+        while let Some(accepted) = self.hall.stop.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, door)) => {
+                    back_off = first;
+                    self.seat(stream, door);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                // Out of descriptors or memory: the listener is sound, so wait until others let go of some.
+                Err(error) => {
+                    self.hall.counts.accept_errors.add(1);
+                    tracing::warn!(%error, "cannot accept a connection");
+                    let _ = self.hall.stop.run_until_cancelled(sleep(back_off)).await;
+                    back_off = longest.min(back_off * 2);
+                }
+            }
+        }
+    }
+
+    /// Serves a connection, or turns it away where no place is free.
+    fn seat(&self, stream: Stream, door: Door) {
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) => {
+                self.hall.counts.connections.add(1);
+                self.tasks.spawn(serve(
+                    stream,
+                    door,
+                    place,
+                    self.hall.clone(),
+                    self.cut.clone(),
+                ));
+            }
+            Err(_) => {
+                self.hall.counts.refused_connections.add(1);
+                turn_away(&stream);
+            }
+        }
+    }
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Stream, Door)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are small and whole: there is nothing to gather.
+                let _ = stream.set_nodelay(true);
+                Ok((Either::Left(stream), Door::Tcp(peer.ip())))
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Either::Right(stream), Door::Unix))
+            }
+        }
+    }
+}
+
+/// accept(2): an error that is already pending on the new connection is passed on as if it were accept's.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
+        NetworkDown, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+    )
+}
+
+/// Says why, where that can be said without waiting, and hangs up.
+fn turn_away(stream: &Stream) {
+    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let _ = match stream {
+        Either::Left(stream) => stream.try_write(FULL),
+        Either::Right(stream) => stream.try_write(FULL),
+    };
+}

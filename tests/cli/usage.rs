@@ -1,30 +1,31 @@
 //! What the program says of itself, and to who gets it wrong.
 
+use clap::{Command, CommandFactory};
+use ostler::cli::Cli;
+
 use crate::{ostler, run};
 
-const ALL: [&str; 11] = [
-    "run",
-    "status",
-    "start",
-    "stop",
-    "restart",
-    "cancel",
-    "operations",
-    "logs",
-    "doctor",
-    "checkpoint",
-    "config",
-];
+/// The words that lead to each subcommand, and to those under it.
+fn subcommands(of: &Command, above: &[String]) -> Vec<Vec<String>> {
+    let mut all = vec![above.to_vec()];
+    for subcommand in of.get_subcommands() {
+        let words = [above, &[subcommand.get_name().to_owned()]].concat();
+        all.extend(subcommands(subcommand, &words));
+    }
+    all
+}
 
 #[tokio::test]
 async fn help_is_as_it_was() {
-    let overview = run(ostler(&["--help"])).await;
-    assert_eq!(overview.status, 0);
-    insta::assert_snapshot!("ostler", overview.stdout);
-    for subcommand in ALL {
-        let help = run(ostler(&[subcommand, "--help"])).await;
-        assert_eq!(help.status, 0, "{subcommand}");
-        insta::assert_snapshot!(subcommand, help.stdout);
+    let all = subcommands(&Cli::command(), &[]);
+    assert!(all.len() > 10, "{all:?}");
+    for words in all {
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = run(ostler(&arguments)).await;
+        assert_eq!(help.status, 0, "{words:?}");
+        let name = [vec!["ostler".to_owned()], words].concat().join("-");
+        insta::assert_snapshot!(name, help.stdout);
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn health(hall: &Hall) -> Reply {
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "refused": hall.state.engine.refused(),
-        "link": *hall.state.link.borrow(),
+        "link": hall.state.link.as_ref().map(|link| link.borrow().clone()),
         "http": hall.counts,
     }))
 }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::operation::Engine;
 use crate::protocol::{DeviceReport, Telemetry};
+use crate::report::Link;
 
 pub use door::{BadToken, Token};
 pub use server::{Error, Server};
@@ -50,6 +51,6 @@ pub struct State {
     pub device: watch::Receiver<Option<DeviceReport>>,
     /// The last sample of the host; `None` until there is one.
     pub telemetry: watch::Receiver<Option<Telemetry>>,
-    /// How the link to the broker is, as its own report says it; `null` where no broker is configured.
-    pub link: watch::Receiver<serde_json::Value>,
+    /// How the link to the broker is, where one is configured.
+    pub link: Option<watch::Receiver<Link>>,
 }

@@ -165,7 +165,6 @@ pub struct Agent {
     pub device: watch::Sender<Option<DeviceReport>>,
     /// What the API shows of the host.
     pub telemetry: watch::Sender<Option<Telemetry>>,
-    link: watch::Sender<serde_json::Value>,
     settings: Settings,
     state: State,
     stop: CancellationToken,
@@ -208,12 +207,11 @@ impl Agent {
         };
         let (device, device_seen) = watch::channel(None);
         let (telemetry, telemetry_seen) = watch::channel(None);
-        let (link, link_seen) = watch::channel(serde_json::Value::Null);
         let state = State {
             engine: engine.clone(),
             device: device_seen,
             telemetry: telemetry_seen,
-            link: link_seen,
+            link: None,
         };
         let stop = CancellationToken::new();
         let server = Server::bind(settings.clone(), state.clone(), stop.clone())
@@ -228,7 +226,6 @@ impl Agent {
             address: server.addresses()[0],
             device,
             telemetry,
-            link,
             stop,
             served: tokio::spawn(server.run()),
             directory,

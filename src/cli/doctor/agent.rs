@@ -1,18 +1,17 @@
 //! The agent itself, and what it says of its broker and its workloads.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Check;
 use crate::cli::client::{Client, Error};
 use crate::protocol::{Health, RunState, WorkloadReport};
+use crate::report::Link;
 
 #[derive(Deserialize)]
 struct AgentHealth {
     version: String,
     refused: u64,
-    #[serde(default)]
-    link: Value,
+    link: Option<Link>,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +27,7 @@ pub(super) async fn checks(client: &Client) -> Vec<Check> {
         Err(error) => return vec![without(NAME, &error)],
     };
     let mut checks = vec![version(NAME, &health)];
-    checks.extend(link(&health.link));
+    checks.extend(health.link.as_ref().map(link));
     match client.get::<Workloads>("/v1/workloads").await {
         Ok(all) if all.workloads.is_empty() => checks.push(Check::warn(
             "workloads",
@@ -77,20 +76,19 @@ fn version(name: &'static str, health: &AgentHealth) -> Check {
     }
 }
 
-/// What the agent says of its link to the broker, where one is configured.
-fn link(link: &Value) -> Option<Check> {
+/// What the agent says of its link to the broker.
+fn link(link: &Link) -> Check {
     const NAME: &str = "broker link";
-    let connected = link.get("connected")?.as_bool()?;
-    Some(match connected {
-        true => Check::ok(NAME, "the agent is connected to its broker"),
-        false => {
-            let why = link
-                .get("error")
-                .and_then(Value::as_str)
-                .unwrap_or("not connected");
-            Check::fail(NAME, why, "see the agent's log (journalctl -u ostler)")
-        }
-    })
+    let Link { broker, since, .. } = link;
+    if link.connected {
+        return Check::ok(NAME, format!("connected to {broker} since {since}"));
+    }
+    let why = link.last_error.as_deref().unwrap_or("it has not tried yet");
+    Check::fail(
+        NAME,
+        format!("not connected to {broker} since {since}: {why}"),
+        "see the agent's log (journalctl -u ostler)",
+    )
 }
 
 fn workload(report: &WorkloadReport) -> Check {

@@ -3,6 +3,8 @@
 //! A [`Runtime`] drives one workload. It never waits for ever: every call has a deadline of its own, so
 //! that a hung engine ends a step and not the agent.
 
+pub mod docker;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,5 +1,8 @@
 //! What a workload is and how it is: by its kind's probe.
 
+pub mod generic;
+pub mod helium;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

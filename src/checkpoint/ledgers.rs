@@ -3,9 +3,7 @@
 //!
 //! What the loader needs is from the constructors of the validator's `PerfLedger` and `PerfCheckpoint`.
 
-use std::collections::HashSet;
-
-use super::json::{Kind, Path, Text, Value, push_number, push_text, push_value};
+use super::json::{Kind, Number, Path, Text, Value, push_number, push_text, push_value};
 use super::names::shown;
 use super::pairs::Pair;
 use super::walk::{Stop, Walk};
@@ -70,7 +68,7 @@ impl Walk<'_> {
     fn bundle(&mut self, path: &Path<'_>) -> Result<(), Stop> {
         self.reader.open_object()?;
         self.out.push(b'{');
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut seen: Vec<String> = Vec::new();
         while let Some(key) = self.reader.next_key(seen.is_empty())? {
             let name = key.lossy();
             if seen.is_empty() && LEDGER.contains(&name) {
@@ -83,16 +81,17 @@ impl Walk<'_> {
                     .add(&inner, "is neither `portfolio` nor a trade pair");
             }
             self.separate(&key, seen.is_empty());
-            if !seen.insert(name.to_owned()) {
+            if seen.iter().any(|earlier| earlier == name) {
                 self.problems.add(&inner, "is there twice");
             }
+            seen.push(name.to_owned());
             if self.expect(Kind::Object, &inner)? {
                 self.reader.open_object()?;
                 self.out.push(b'{');
                 self.ledger_fields(&inner, None)?;
             }
         }
-        if !seen.contains(PORTFOLIO) {
+        if !seen.iter().any(|name| name == PORTFOLIO) {
             self.problems.add(&path.key(PORTFOLIO), "is missing");
         }
         self.out.push(b'}');
@@ -128,9 +127,8 @@ impl Walk<'_> {
             self.separate(&key, seen.is_empty());
             if seen.contains(&name) {
                 self.problems.add(&field, "is there twice");
-            } else {
-                seen.push(name);
             }
+            seen.push(name);
             match name {
                 "cps" => self.entries(&field)?,
                 "tp_id" => {
@@ -182,7 +180,7 @@ impl Walk<'_> {
         self.reader.open_object()?;
         self.out.push(b'{');
         let mut seen = 0_u32;
-        let mut extra: HashSet<String> = HashSet::new();
+        let mut extra: Vec<String> = Vec::new();
         while let Some(key) = self.reader.next_key(seen == 0 && extra.is_empty())? {
             let name = key.lossy();
             let field = path.key(name);
@@ -194,9 +192,10 @@ impl Walk<'_> {
                 seen |= 1 << known;
                 self.copy_number(&field)?;
             } else {
-                if !extra.insert(name.to_owned()) {
+                if extra.iter().any(|earlier| earlier == name) {
                     self.problems.add(&field, "is there twice");
                 }
+                extra.push(name.to_owned());
                 let value = self.record(&field)?;
                 self.check_finite(&value, &field);
                 push_value(&mut self.out, &value);
@@ -239,8 +238,9 @@ impl Walk<'_> {
             return Ok(());
         }
         let number = self.reader.number()?;
-        let float = number.as_f64();
-        if !float.is_finite() {
+        if let Number::Float(float) = number
+            && !float.is_finite()
+        {
             self.problems.add(path, format!("is not finite ({float})"));
         }
         push_number(&mut self.out, &number);

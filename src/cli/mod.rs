@@ -15,6 +15,7 @@ mod print;
 mod progress;
 mod run;
 mod status;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +92,8 @@ enum Action {
     Checkpoint(checkpoint::Args),
     /// Check, show or explain the configuration
     Config(config::Args),
+    /// Take, list, verify and restore snapshots without the agent
+    Store(store::Args),
 }
 
 impl Cli {
@@ -130,6 +133,7 @@ impl Cli {
             Action::Doctor(args) => doctor::run(args, global).await,
             Action::Checkpoint(args) => checkpoint::run(args, global),
             Action::Config(args) => config::run(args, global),
+            Action::Store(args) => store::run(args, global),
         }
     }
 }

@@ -102,6 +102,12 @@ pub enum Error {
         /// The store.
         path: PathBuf,
     },
+    /// An exchange of directories is not finished: it was interrupted, or nobody said yet whether the new tree is good.
+    #[error("{} records an exchange that is not finished: accept the new tree or undo it (`ostler store accept`, `ostler store undo`)", path.display())]
+    Pending {
+        /// The exchange's journal.
+        path: PathBuf,
+    },
     /// The places of data and store do not fit each other.
     #[error("{}: {problem}", path.display())]
     Place {

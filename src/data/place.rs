@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Whence, lseek64};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::control::Control;
@@ -243,19 +243,19 @@ fn copy_bytes(
 
 /// The first byte at or after `at` that is not in a hole; `end` if there is none.
 fn next_data(file: &File, at: u64, end: u64) -> io::Result<u64> {
-    match lseek64(file, at as i64, Whence::SeekData) {
-        Ok(data) => Ok((data as u64).min(end)),
-        Err(nix::errno::Errno::ENXIO) => Ok(end),
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => Ok(data.min(end)),
+        Err(Errno::NXIO) => Ok(end),
         // A filesystem that does not know holes has none.
-        Err(nix::errno::Errno::EINVAL) => Ok(at),
+        Err(Errno::INVAL) => Ok(at),
         Err(errno) => Err(errno.into()),
     }
 }
 
 fn next_hole(file: &File, at: u64, end: u64) -> io::Result<u64> {
-    match lseek64(file, at as i64, Whence::SeekHole) {
-        Ok(hole) => Ok((hole as u64).min(end)),
-        Err(nix::errno::Errno::EINVAL) => Ok(end),
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(at)) {
+        Ok(hole) => Ok(hole.min(end)),
+        Err(Errno::INVAL) => Ok(end),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::protocol::Name;
 
 /// The rules. Each that is not set does not apply.
@@ -44,8 +42,7 @@ pub struct Candidate {
 }
 
 /// Why a snapshot goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It cannot be restored.
     Bad,

@@ -99,6 +99,11 @@ impl Store {
         self.path.join(name.as_str())
     }
 
+    /// The journal of an exchange of this workload's data.
+    pub fn exchange_journal(&self) -> PathBuf {
+        self.path.join("exchange.json")
+    }
+
     /// Takes the lock and sweeps what interrupted work left behind.
     pub fn lock(&self, control: &mut Control) -> Result<Exclusive, Error> {
         let path = self.path.join(LOCK);

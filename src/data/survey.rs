@@ -212,7 +212,7 @@ impl Source {
             opened => opened?,
         };
         let mut reader = io::BufReader::new(file);
-        let live =
+        let mut live =
             LiveSet::read(&mut reader, manifest).map_err(|bad| damaged(&path, &bad.to_string()))?;
         if state == (State::Cold { clean: true }) && live.scan.end != End::Exact {
             let detail = format!(
@@ -220,6 +220,10 @@ impl Source {
                 live.scan.whole
             );
             return Err(damaged(&path, &detail));
+        }
+        // A new RocksDB's MANIFEST has nothing in it that LevelDB's has not, but RocksDB has files that LevelDB has not.
+        if has(|name| matches!(name, FileName::Options(_) | FileName::Identity)) {
+            live.engine = Engine::RocksDb;
         }
         Ok(Some(Database {
             path: directory.clone(),

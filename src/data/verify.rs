@@ -195,7 +195,7 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
         ));
     }
     let path = name(String::from_utf8_lossy(&content).trim_end().to_owned())?;
-    let live = LiveSet::read(&mut io::BufReader::new(read(&path)?), database.manifest)
+    let mut live = LiveSet::read(&mut io::BufReader::new(read(&path)?), database.manifest)
         .map_err(|bad| at(&path, bad.to_string()))?;
     if live.scan.end != End::Exact {
         return Err(at(
@@ -218,6 +218,7 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
             "it is an older or newer one than was captured".to_owned(),
         ));
     }
+    live.engine = database.engine;
     let mut listed: BTreeMap<(bool, u64), u64> = manifest
         .files
         .iter()

@@ -10,5 +10,4 @@ mod wire;
 mod commands;
 mod events;
 mod hostile;
-mod page;
 mod reading;

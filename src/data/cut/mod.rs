@@ -24,6 +24,7 @@ use crate::protocol::Name;
 
 use super::control::Control;
 use super::error::Error;
+use super::exchange::Exchange;
 use super::manifest::{Kind, Way};
 use super::path::RelativePath;
 use super::place::{Method, Placed};
@@ -82,6 +83,8 @@ impl Cut {
     ) -> Result<Self, Error> {
         apart(&source.root, store.path())?;
         let exclusive = store.lock(control)?;
+        // Half of an old tree and half of a new one are no data of anybody's.
+        Exchange::refuse_pending(&store.exchange_journal())?;
         let partial = exclusive.partial(&options.name)?;
         let data = partial.join("data");
         DirBuilder::new()

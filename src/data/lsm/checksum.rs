@@ -1,6 +1,8 @@
 //! The checksums that LevelDB and RocksDB store with their blocks and records.
 
-use xxhash_rust::{xxh3::Xxh3Default, xxh32::Xxh32, xxh64::Xxh64};
+use std::hash::Hasher;
+
+use twox_hash::{XxHash3_64, XxHash32, XxHash64};
 
 /// What LevelDB adds to a rotated CRC, so that the CRC of data that holds CRCs stays useful (`util/crc32c.h`).
 const MASK_DELTA: u32 = 0xa282_ead8;
@@ -53,11 +55,11 @@ pub enum Running {
     /// The CRC so far, unmasked.
     Crc32c(u32),
     /// See [`Kind::XxHash32`].
-    XxHash32(Xxh32),
+    XxHash32(XxHash32),
     /// See [`Kind::XxHash64`].
-    XxHash64(Xxh64),
+    XxHash64(XxHash64),
     /// See [`Kind::Xxh3`]; the state is half a kilobyte, hence the box.
-    Xxh3(Box<Xxh3Default>),
+    Xxh3(Box<XxHash3_64>),
 }
 
 impl Running {
@@ -66,9 +68,9 @@ impl Running {
         match kind {
             Kind::None => Self::None,
             Kind::Crc32c => Self::Crc32c(0),
-            Kind::XxHash32 => Self::XxHash32(Xxh32::new(0)),
-            Kind::XxHash64 => Self::XxHash64(Xxh64::new(0)),
-            Kind::Xxh3 => Self::Xxh3(Box::new(Xxh3Default::new())),
+            Kind::XxHash32 => Self::XxHash32(XxHash32::with_seed(0)),
+            Kind::XxHash64 => Self::XxHash64(XxHash64::with_seed(0)),
+            Kind::Xxh3 => Self::Xxh3(Box::new(XxHash3_64::new())),
         }
     }
 
@@ -77,9 +79,9 @@ impl Running {
         match self {
             Self::None => {}
             Self::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
-            Self::XxHash32(state) => state.update(bytes),
-            Self::XxHash64(state) => state.update(bytes),
-            Self::Xxh3(state) => state.update(bytes),
+            Self::XxHash32(state) => state.write(bytes),
+            Self::XxHash64(state) => state.write(bytes),
+            Self::Xxh3(state) => state.write(bytes),
         }
     }
 
@@ -91,10 +93,10 @@ impl Running {
         match self {
             Self::None => 0,
             Self::Crc32c(crc) => mask(crc),
-            Self::XxHash32(state) => state.digest(),
-            Self::XxHash64(state) => state.digest() as u32,
+            Self::XxHash32(state) => state.finish_32(),
+            Self::XxHash64(state) => state.finish() as u32,
             Self::Xxh3(state) => {
-                (state.digest() as u32) ^ u32::from(last).wrapping_mul(LAST_BYTE_PRIME)
+                (state.finish() as u32) ^ u32::from(last).wrapping_mul(LAST_BYTE_PRIME)
             }
         }
     }

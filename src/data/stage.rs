@@ -1,0 +1,377 @@
+//! Building the tree that is to become the live one, beside it, while the workload may still run.
+
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::control::Control;
+use super::error::Error;
+use super::exchange::{Exchange, Scope};
+use super::exclude::Exclude;
+use super::manifest::{FileRecord, Kind, Manifest};
+use super::mount::is_mount_point;
+use super::path::RelativePath;
+use super::place::{self, Method};
+use super::space;
+use super::store::Exclusive;
+use super::survey::Source;
+use super::tree::{self, Node, RESERVED, Tree};
+
+/// A tree that is ready to be exchanged for the live one.
+#[derive(Debug)]
+pub struct Staged {
+    live: PathBuf,
+    path: PathBuf,
+    scope: Scope,
+}
+
+impl Staged {
+    /// Builds the tree of a snapshot, which must have been verified.
+    ///
+    /// `method`: `None` is reflink where it works, else copy. `Link` is for a disk that has no room for a copy: tables
+    /// become names of the snapshot's own inodes, which the engines never write to; everything else is copied.
+    pub fn build(
+        exclusive: &Exclusive,
+        manifest: &Manifest,
+        live: &Path,
+        method: Option<Method>,
+        reserve: u64,
+        control: &mut Control,
+    ) -> Result<Self, Error> {
+        let scope = match (
+            &manifest.include[..],
+            live.exists() && is_mount_point(live)?,
+        ) {
+            ([], false) => Scope::Whole,
+            ([], true) => Scope::Entries,
+            (include, _) => Scope::Only(include.to_vec()),
+        };
+        let staged = Self::make(exclusive, live, scope, control)?;
+        let built = staged.fill(
+            &exclusive.store().snapshot(&manifest.name).join("data"),
+            manifest,
+            method,
+            reserve,
+            control,
+        );
+        match built {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                // Best effort: the next build removes what is left.
+                let _ = tree::discard(&staged.path, &mut Control::unlimited());
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes an empty tree, for a workload that is to start from nothing; the directory's owner and mode are kept.
+    pub fn empty(exclusive: &Exclusive, live: &Path, control: &mut Control) -> Result<Self, Error> {
+        let scope = if is_mount_point(live)? {
+            Scope::Entries
+        } else {
+            Scope::Whole
+        };
+        let staged = Self::make(exclusive, live, scope, control)?;
+        let metadata = fs::metadata(live).map_err(Error::io("read", live))?;
+        dress(&staged.path, &tree::Attributes::of(&metadata))?;
+        Ok(staged)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Brings over from the live tree what snapshots never hold: keys, signing state and whatever else is excluded.
+    ///
+    /// For a stopped workload only: signing state changes with every block.
+    pub fn carry(
+        &self,
+        exclude: &Exclude,
+        control: &mut Control,
+    ) -> Result<Vec<RelativePath>, Error> {
+        if !self.live.exists() {
+            return Ok(Vec::new());
+        }
+        let tree = Tree::walk(&self.live, &|_| false, control)?;
+        let mut carried: Vec<RelativePath> = Vec::new();
+        for entry in &tree.entries {
+            let inside = carried
+                .iter()
+                .rev()
+                .any(|directory| entry.path.is_within(directory));
+            let meant = match &self.scope {
+                Scope::Only(paths) => paths.iter().any(|path| entry.path.is_within(path)),
+                Scope::Whole | Scope::Entries => true,
+            };
+            if !meant || entry.path.is_root() || !(inside || exclude.matches(&entry.path)) {
+                continue;
+            }
+            let to = entry.path.below(&self.path);
+            if !inside {
+                // The live one wins over one that an older list of exclusions let into the snapshot.
+                tree::remove(&to, control)?;
+                self.parents(&entry.path)?;
+            }
+            match &entry.node {
+                Node::Directory => {
+                    DirBuilder::new()
+                        .mode(0o700)
+                        .create(&to)
+                        .map_err(Error::io("create", &to))?;
+                }
+                Node::Symlink(target) => place::symlink(target, &to, &entry.attributes)?,
+                Node::File => {
+                    place::copy(
+                        &entry.path.below(&self.live),
+                        &to,
+                        None,
+                        Some(&entry.attributes),
+                        control,
+                    )?;
+                    place::open(&to)?
+                        .sync_all()
+                        .map_err(Error::io("sync", &to))?;
+                }
+            }
+            carried.push(entry.path.clone());
+        }
+        for entry in tree
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.node == Node::Directory)
+        {
+            if carried.contains(&entry.path) {
+                dress(&entry.path.below(&self.path), &entry.attributes)?;
+            }
+        }
+        Ok(carried)
+    }
+
+    /// Plans the exchange of this tree and the live one.
+    pub fn exchange(&self, journal: &Path) -> Result<Exchange, Error> {
+        sync_directories(&self.path)?;
+        Exchange::begin(journal, &self.live, &self.path, &self.scope)
+    }
+
+    /// Removes the tree, which was not exchanged.
+    pub fn discard(self, control: &mut Control) -> Result<(), Error> {
+        tree::discard(&self.path, control)
+    }
+
+    fn make(
+        exclusive: &Exclusive,
+        live: &Path,
+        scope: Scope,
+        control: &mut Control,
+    ) -> Result<Self, Error> {
+        Exchange::refuse_pending(&exclusive.store().exchange_journal())?;
+        let live = std::path::absolute(live).map_err(Error::io("find", live))?;
+        // Beside the directory that is renamed; inside one that cannot be, for its mount is as far as renames go.
+        let path = match (&scope, live.parent(), live.file_name()) {
+            (Scope::Whole, Some(parent), Some(name)) => {
+                parent.join(format!("{RESERVED}staged-{}", name.to_string_lossy()))
+            }
+            (Scope::Whole, ..) => {
+                return Err(Error::Place {
+                    path: live,
+                    problem: "the root directory cannot be exchanged",
+                });
+            }
+            _ => live.join(format!("{RESERVED}staged")),
+        };
+        tree::discard(&path, control)?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(Error::io("create", &path))?;
+        Ok(Self { live, path, scope })
+    }
+
+    fn fill(
+        &self,
+        data: &Path,
+        manifest: &Manifest,
+        method: Option<Method>,
+        reserve: u64,
+        control: &mut Control,
+    ) -> Result<(), Error> {
+        self.refuse_other_engine(manifest, control)?;
+        let method = match method {
+            Some(method) => method,
+            None => self.best_method(data, manifest)?,
+        };
+        let bytes: u64 = manifest
+            .files
+            .iter()
+            .filter(|file| method_for(method, file) == Method::Copy)
+            .map(|file| file.size)
+            .sum();
+        space::require(
+            &self.path,
+            bytes.saturating_add(reserve),
+            manifest.files.len() as u64,
+        )?;
+        control.expect(bytes);
+        for file in manifest.files.iter().filter(|file| !file.path.is_root()) {
+            self.put(data, file, method, control)?;
+        }
+        for file in manifest
+            .files
+            .iter()
+            .rev()
+            .filter(|file| file.kind == Kind::Directory)
+        {
+            dress(&file.path.below(&self.path), &file.attributes)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        data: &Path,
+        file: &FileRecord,
+        method: Method,
+        control: &mut Control,
+    ) -> Result<(), Error> {
+        let from = file.path.below(data);
+        let to = file.path.below(&self.path);
+        let attributes = Some(&file.attributes);
+        control.check()?;
+        let placed = match (file.kind, method_for(method, file)) {
+            (Kind::Directory, _) => {
+                return DirBuilder::new()
+                    .mode(0o700)
+                    .create(&to)
+                    .map_err(Error::io("create", &to));
+            }
+            (Kind::Symlink, _) => {
+                return place::symlink(
+                    file.target.as_deref().unwrap_or_default(),
+                    &to,
+                    &file.attributes,
+                );
+            }
+            (_, Method::Link) => {
+                let metadata = fs::symlink_metadata(&from).map_err(Error::io("read", &from))?;
+                place::link(&from, &to, tree::Identity::of(&metadata))?
+            }
+            (_, Method::Reflink) => place::reflink(&from, &to, attributes)?,
+            _ => place::copy(&from, &to, None, attributes, control)?,
+        };
+        let hash = placed.hash.map(|hash| hash.to_hex().to_string());
+        if placed.size != file.size || (hash.is_some() && hash != file.blake3) {
+            return Err(Error::Damaged {
+                path: from,
+                detail: "it is not what was captured".to_owned(),
+            });
+        }
+        place::open(&to)?.sync_all().map_err(Error::io("sync", &to))
+    }
+
+    fn best_method(&self, data: &Path, manifest: &Manifest) -> Result<Method, Error> {
+        // Never a linked table for the probe of links: only the answer about reflinks is of interest.
+        let sample = manifest.files.iter().find(|file| file.blake3.is_some());
+        let Some(sample) = sample else {
+            return Ok(Method::Copy);
+        };
+        let target = self.path.join(format!("{RESERVED}probe"));
+        let works = place::reflink(&sample.path.below(data), &target, None).is_ok();
+        if works {
+            fs::remove_file(&target).map_err(Error::io("remove", &target))?;
+        }
+        Ok(if works { Method::Reflink } else { Method::Copy })
+    }
+
+    /// A database of another engine or order of keys in the same place: the snapshot is not of this workload.
+    fn refuse_other_engine(&self, manifest: &Manifest, control: &Control) -> Result<(), Error> {
+        if !self.live.exists() {
+            return Ok(());
+        }
+        let survey = Source::whole(&self.live).survey(super::survey::State::Warm, control)?;
+        for wanted in &survey.databases {
+            let Some(found) = manifest
+                .databases
+                .iter()
+                .find(|database| database.path == wanted.path)
+            else {
+                continue;
+            };
+            let mismatch = |what: &str, found: String, wanted: String| Error::Mismatch {
+                name: manifest.name.to_string(),
+                what: what.to_owned(),
+                found,
+                wanted,
+            };
+            if found.engine != wanted.live.engine {
+                return Err(mismatch(
+                    "engine",
+                    found.engine.to_string(),
+                    wanted.live.engine.to_string(),
+                ));
+            }
+            if found.comparator != wanted.live.comparator() {
+                return Err(mismatch(
+                    "comparator",
+                    found.comparator.clone(),
+                    wanted.live.comparator().to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the directories above `path`, dressed as the live ones are.
+    fn parents(&self, path: &RelativePath) -> Result<(), Error> {
+        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else {
+            return Ok(());
+        };
+        let to = parent.below(&self.path);
+        match fs::symlink_metadata(&to) {
+            Ok(metadata) if metadata.is_dir() => return Ok(()),
+            Ok(_) => {
+                return Err(Error::Exists { path: to });
+            }
+            Err(_) => self.parents(&parent)?,
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&to)
+            .map_err(Error::io("create", &to))?;
+        let from = parent.below(&self.live);
+        let metadata = fs::metadata(&from).map_err(Error::io("read", &from))?;
+        dress(&to, &tree::Attributes::of(&metadata))
+    }
+}
+
+/// With links, only what no engine writes to is linked.
+fn method_for(method: Method, file: &FileRecord) -> Method {
+    match (method, file.kind) {
+        (_, Kind::Directory | Kind::Symlink) => Method::Written,
+        (Method::Link, Kind::Table | Kind::Blob) => Method::Link,
+        (Method::Link, _) => Method::Copy,
+        (method, _) => method,
+    }
+}
+
+fn dress(path: &Path, attributes: &tree::Attributes) -> Result<(), Error> {
+    let directory = File::open(path).map_err(Error::io("open", path))?;
+    place::dress(&directory, path, Some(attributes))
+}
+
+fn sync_directories(path: &Path) -> Result<(), Error> {
+    let tree = Tree::walk(path, &|_| false, &Control::unlimited())?;
+    for entry in tree
+        .entries
+        .iter()
+        .rev()
+        .filter(|entry| entry.node == Node::Directory)
+    {
+        crate::durable::sync_directory(&entry.path.below(path))?;
+    }
+    match path.parent() {
+        Some(parent) => Ok(crate::durable::sync_directory(parent)?),
+        None => Ok(()),
+    }
+}

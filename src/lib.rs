@@ -4,6 +4,7 @@
 //! `workload`, `data` and `checkpoint`; those four know nobody above them and not each other.
 //! The plain types that cross the wire live in `protocol`, at the bottom.
 
+pub mod agent;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
@@ -18,4 +19,5 @@ pub mod protocol;
 pub mod report;
 pub mod runtime;
 pub mod sensor;
+pub mod supervise;
 pub mod workload;

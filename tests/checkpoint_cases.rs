@@ -105,7 +105,7 @@ impl Outcome {
         let (verdict, listed, total) = match self {
             Self::Unreadable(error) => {
                 let text = error.to_string().replace(repo.to_str().unwrap(), "BASE");
-                return format!("refused: {}", text.replace('\n', " "));
+                return format!("refused: {}", without_sizes(&text.replace('\n', " ")));
             }
             Self::Refused(report) => ("refused", &report.problems.listed, report.problems.total),
             Self::Written(report) => ("written", &report.warnings.listed, report.warnings.total),
@@ -120,6 +120,22 @@ impl Outcome {
         let note = if verdict == "written" { ", warns" } else { "" };
         format!("{verdict}{note}: `{}` {}{more}", first.path, first.what)
     }
+}
+
+/// Sizes depend on the release of zlib that packed the input.
+fn without_sizes(text: &str) -> String {
+    let words = text.split(' ').scan("", |before, word| {
+        let size = word.starts_with(|first: char| first.is_ascii_digit());
+        let counted = size && matches!(*before, "after" | "byte");
+        *before = word;
+        Some(match counted {
+            true => word
+                .trim_start_matches(|each: char| each.is_ascii_digit())
+                .replacen("", "N", 1),
+            false => word.to_owned(),
+        })
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The state of three of the five miners, ten days before the checkpoint.
@@ -236,8 +252,11 @@ fn compare_with_the_page(rows: &str) {
         fs::write(&page, &made).unwrap();
     }
     let kept = fs::read_to_string(&page).unwrap_or_default();
-    assert_eq!(
-        kept, made,
-        "docs/checkpoint-cases.md is out of date: run with UPDATE_DOCS=1"
-    );
+    for (kept, made) in kept.lines().zip(made.lines()) {
+        assert_eq!(
+            kept, made,
+            "docs/checkpoint-cases.md is out of date: run with UPDATE_DOCS=1"
+        );
+    }
+    assert_eq!(kept.lines().count(), made.lines().count());
 }

@@ -44,7 +44,11 @@ impl Session {
             let path = path.to_owned();
             move |source| Error::Unusable { path, source }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(unusable(state_dir))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(state_dir)
+            .map_err(unusable(state_dir))?;
         let lock_path = state_dir.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -59,10 +63,16 @@ impl Session {
         }
         let path = state_dir.join("session");
         // A file that is missing or torn by hand only costs the count, never the start.
-        let last: u64 = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let last: u64 = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0);
         let number = last.saturating_add(1);
         durable::write(&path, format!("{number}\n").as_bytes(), 0o640)?;
-        Ok(Self { number, _lock: lock })
+        Ok(Self {
+            number,
+            _lock: lock,
+        })
     }
 }
 
@@ -87,6 +97,9 @@ mod tests {
         let file = directory.path().join("file");
         File::create(&file).unwrap();
         let error = Session::begin(&file.join("state")).unwrap_err().to_string();
-        assert!(error.contains("file/state") && error.contains("state-dir"), "{error}");
+        assert!(
+            error.contains("file/state") && error.contains("state-dir"),
+            "{error}"
+        );
     }
 }

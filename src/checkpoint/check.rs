@@ -27,15 +27,22 @@ pub fn check(
     on_disk: Option<&Path>,
     listener: Listener<'_>,
 ) -> Result<Report, Error> {
-    let layout = choose_layout(checkpoint, rules)?;
+    let choice = choose_layout(checkpoint, rules)?;
     let compare = on_disk.map(|validation| Compare::with(validation, rules.max_record));
     let mut sink = Measure::default();
-    let mut passed = pass(checkpoint, rules, layout.use_, compare, &mut sink, listener)?;
+    let mut passed = pass(
+        checkpoint,
+        rules,
+        choice.layout,
+        compare,
+        &mut sink,
+        listener,
+    )?;
 
-    passed.summary.layout = Some(layout.use_);
+    passed.summary.layout = Some(choice.layout);
     passed.summary.files = sink.files;
     passed.summary.tree_bytes = sink.bytes;
-    layout.judge(rules, &mut passed.problems);
+    choice.judge(rules, &mut passed.problems);
     if let Some(found) = &passed.on_disk {
         judge_freshness(found, &passed.summary, rules, &mut passed.problems);
     }
@@ -52,7 +59,7 @@ pub fn check(
 
 /// The layout to use, and what speaks against it.
 struct Choice {
-    use_: Layout,
+    layout: Layout,
     version: Option<String>,
 }
 
@@ -74,7 +81,7 @@ fn choose_layout(checkpoint: &Checkpoint, rules: &Rules) -> Result<Choice, Error
     };
     let written_by = version.as_deref().and_then(|version| version.parse().ok());
     Ok(Choice {
-        use_: rules.layout.or(written_by).unwrap_or(Layout::Ptn711),
+        layout: rules.layout.or(written_by).unwrap_or(Layout::Ptn711),
         version,
     })
 }
@@ -116,11 +123,11 @@ impl Choice {
         let unknown = match &self.version {
             None => "is missing, or is no string".to_owned(),
             Some(version) => match version.parse::<Layout>() {
-                Ok(layout) if layout == self.use_ => return,
+                Ok(layout) if layout == self.layout => return,
                 Ok(layout) => {
                     let what = format!(
                         "is {layout}, and the tree is for {}: what only one of them knows is lost or defaulted",
-                        self.use_
+                        self.layout
                     );
                     problems.warn(&path, what);
                     return;
@@ -143,14 +150,12 @@ fn judge_freshness(found: &Comparison, summary: &Summary, rules: &Rules, problem
         "{} miners, {} positions and {} orders that are on disk are not in the checkpoint and would be lost",
         found.lost_miners, found.lost_positions, found.lost_orders
     );
-    let (Some(disk), Some(here)) = (found.newest_order_ms, summary.newest_order_ms) else {
-        return;
-    };
-    if disk > here {
+    // Without any order here, whatever is there is newer.
+    if found.newest_order_ms > summary.newest_order_ms {
         let what = format!(
             "is older than what is on disk (newest order {} here, {} there): {lost}",
-            shown_time(here),
-            shown_time(disk)
+            shown_time(summary.newest_order_ms),
+            shown_time(found.newest_order_ms)
         );
         if rules.older_than_disk {
             problems.warn(&path, what);
@@ -162,9 +167,10 @@ fn judge_freshness(found: &Comparison, summary: &Summary, rules: &Rules, problem
     }
 }
 
-fn shown_time(milliseconds: i64) -> String {
-    match Timestamp::from_unix_seconds(milliseconds / 1000) {
+fn shown_time(milliseconds: Option<i64>) -> String {
+    let seconds = milliseconds.map(|milliseconds| milliseconds.div_euclid(1000));
+    match seconds.and_then(Timestamp::from_unix_seconds) {
         Some(time) => time.to_string(),
-        None => format!("{milliseconds} ms"),
+        None => "unknown".to_owned(),
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! What the loader needs is from the constructors of the validator's `PerfLedger` and `PerfCheckpoint`.
 
-use super::json::{Kind, Number, Path, Text, Value, push_number, push_text, push_value};
+use std::collections::HashSet;
+
+use super::json::{Kind, Path, Text, Value, push_number, push_text, push_value};
 use super::names::shown;
 use super::pairs::Pair;
 use super::walk::{Stop, Walk};
@@ -68,7 +70,7 @@ impl Walk<'_> {
     fn bundle(&mut self, path: &Path<'_>) -> Result<(), Stop> {
         self.reader.open_object()?;
         self.out.push(b'{');
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
         while let Some(key) = self.reader.next_key(seen.is_empty())? {
             let name = key.lossy();
             if seen.is_empty() && LEDGER.contains(&name) {
@@ -81,17 +83,16 @@ impl Walk<'_> {
                     .add(&inner, "is neither `portfolio` nor a trade pair");
             }
             self.separate(&key, seen.is_empty());
-            if seen.iter().any(|earlier| earlier == name) {
+            if !seen.insert(name.to_owned()) {
                 self.problems.add(&inner, "is there twice");
             }
-            seen.push(name.to_owned());
             if self.expect(Kind::Object, &inner)? {
                 self.reader.open_object()?;
                 self.out.push(b'{');
                 self.ledger_fields(&inner, None)?;
             }
         }
-        if !seen.iter().any(|name| name == PORTFOLIO) {
+        if !seen.contains(PORTFOLIO) {
             self.problems.add(&path.key(PORTFOLIO), "is missing");
         }
         self.out.push(b'}');
@@ -127,8 +128,9 @@ impl Walk<'_> {
             self.separate(&key, seen.is_empty());
             if seen.contains(&name) {
                 self.problems.add(&field, "is there twice");
+            } else {
+                seen.push(name);
             }
-            seen.push(name);
             match name {
                 "cps" => self.entries(&field)?,
                 "tp_id" => {
@@ -180,7 +182,7 @@ impl Walk<'_> {
         self.reader.open_object()?;
         self.out.push(b'{');
         let mut seen = 0_u32;
-        let mut extra: Vec<String> = Vec::new();
+        let mut extra: HashSet<String> = HashSet::new();
         while let Some(key) = self.reader.next_key(seen == 0 && extra.is_empty())? {
             let name = key.lossy();
             let field = path.key(name);
@@ -192,10 +194,9 @@ impl Walk<'_> {
                 seen |= 1 << known;
                 self.copy_number(&field)?;
             } else {
-                if extra.iter().any(|earlier| earlier == name) {
+                if !extra.insert(name.to_owned()) {
                     self.problems.add(&field, "is there twice");
                 }
-                extra.push(name.to_owned());
                 let value = self.record(&field)?;
                 self.check_finite(&value, &field);
                 push_value(&mut self.out, &value);
@@ -238,9 +239,8 @@ impl Walk<'_> {
             return Ok(());
         }
         let number = self.reader.number()?;
-        if let Number::Float(float) = number
-            && !float.is_finite()
-        {
+        let float = number.as_f64();
+        if !float.is_finite() {
             self.problems.add(path, format!("is not finite ({float})"));
         }
         push_number(&mut self.out, &number);

@@ -195,11 +195,14 @@ impl<'a> Tree<'a> {
         let failed = |source| error("make", path, source);
         // Nobody else gets in before the owner and the mode are set.
         DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
-        let directory = File::open(path).map_err(failed)?;
-        self.hand_over(&directory, self.owner.directory_mode)
-            .map_err(failed)?;
         self.written.directories += 1;
-        Ok(())
+        let handed_over = File::open(path)
+            .and_then(|directory| self.hand_over(&directory, self.owner.directory_mode));
+        if handed_over.is_err() {
+            // An empty directory that is not its owner's is of no use to anyone.
+            let _ = fs::remove_dir(path);
+        }
+        handed_over.map_err(failed)
     }
 
     fn make_file(&mut self, path: &Path) -> Result<File, Error> {

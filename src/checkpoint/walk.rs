@@ -360,8 +360,9 @@ impl<'a> Walk<'a> {
     /// Notes every number in a value that is kept as it is and is not finite.
     pub(super) fn check_finite(&mut self, value: &Value, path: &Path<'_>) {
         match value {
-            Value::Number(Number::Float(float)) if !float.is_finite() => {
-                self.problems.add(path, format!("is not finite ({float})"));
+            Value::Number(number) if !number.as_f64().is_finite() => {
+                let what = format!("is not finite ({})", number.as_f64());
+                self.problems.add(path, what);
             }
             Value::Array(elements) => {
                 for (index, element) in elements.iter().enumerate() {

@@ -15,6 +15,7 @@ pub mod reference;
 mod seconds;
 pub mod secret;
 mod section;
+mod snapshot;
 mod workload;
 mod written;
 
@@ -36,6 +37,7 @@ pub use http::Http;
 pub use mqtt::{Mqtt, RootTopic};
 pub use seconds::Seconds;
 use section::section;
+pub use snapshot::{Snapshot, Way};
 pub use workload::{Docker, Kind, Runtime, Workload};
 
 /// Where the configuration is looked for when nobody names a file.

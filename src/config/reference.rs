@@ -2,7 +2,7 @@
 
 use super::section::Key;
 use super::written::inline;
-use super::{Commands, Config, Device, Docker, Http, Mqtt, Telemetry, Workload};
+use super::{Commands, Config, Device, Docker, Http, Mqtt, Snapshot, Telemetry, Workload};
 
 /// A table as it is shown.
 struct Table {
@@ -32,32 +32,42 @@ const TABLES: &[Table] = &[
     table!("[telemetry]", Telemetry, optional = true),
     table!("[http]", Http, optional = true),
     table!("[[workload]]", Workload, optional = false),
+    table!("[workload.snapshot]", Snapshot, optional = false),
 ];
 
 const RUNTIMES: &[Table] = &[table!("docker = { … }", Docker, optional = false)];
 
-/// The keys that stand above the first table.
-fn plain_keys() -> impl Iterator<Item = &'static Key> {
+/// The keys of a table that are no tables of their own; `within` is its name and a dot, or nothing for the whole file.
+fn plain(keys: &'static [Key], within: &str) -> Vec<&'static Key> {
     let is_table = |key: &&Key| {
-        TABLES
-            .iter()
-            .any(|table| table.header.trim_matches(['[', ']']) == key.name())
+        let name = format!("{within}{}", key.name());
+        TABLES.iter().any(|table| table.name() == name)
     };
-    Config::KEYS.iter().filter(move |key| !is_table(key))
+    keys.iter().filter(|key| !is_table(key)).collect()
+}
+
+impl Table {
+    fn name(&self) -> &'static str {
+        self.header.trim_matches(['[', ']'])
+    }
+
+    fn rows(&self) -> Vec<&'static Key> {
+        plain(self.keys, &format!("{}.", self.name()))
+    }
 }
 
 /// The page: `docs/configuration.md`.
 pub fn page() -> String {
     let mut page = String::from(INTRODUCTION);
     page.push_str(&format!("\n## The file\n\n{}\n", prose(Config::DOC)));
-    write_rows(&mut page, plain_keys());
+    write_rows(&mut page, plain(Config::KEYS, ""));
     for table in TABLES {
         page.push_str(&format!(
             "\n## `{}`\n\n{}\n",
             table.header,
             prose(table.doc)
         ));
-        write_rows(&mut page, table.keys.iter());
+        write_rows(&mut page, table.rows());
     }
     for table in RUNTIMES {
         page.push_str(&format!(
@@ -65,7 +75,7 @@ pub fn page() -> String {
             table.header,
             prose(table.doc)
         ));
-        write_rows(&mut page, table.keys.iter());
+        write_rows(&mut page, table.rows());
     }
     page
 }
@@ -73,7 +83,7 @@ pub fn page() -> String {
 /// The sample: `packaging/ostler.toml`. Every setting is a comment, so that it says what holds without a file.
 pub fn sample() -> String {
     let mut sample = String::from(SAMPLE_INTRODUCTION);
-    write_settings(&mut sample, plain_keys());
+    write_settings(&mut sample, plain(Config::KEYS, ""));
     for table in TABLES {
         let mark = if table.optional { "" } else { "#" };
         sample.push_str(&format!(
@@ -81,7 +91,7 @@ pub fn sample() -> String {
             comment(table.doc),
             table.header
         ));
-        write_settings(&mut sample, table.keys.iter());
+        write_settings(&mut sample, table.rows());
     }
     sample
 }
@@ -110,7 +120,7 @@ const SAMPLE_INTRODUCTION: &str = "\
 
 ";
 
-fn write_rows<'a>(page: &mut String, keys: impl Iterator<Item = &'a Key>) {
+fn write_rows(page: &mut String, keys: Vec<&'static Key>) {
     page.push_str("\n| key | default | meaning |\n| --- | --- | --- |\n");
     for key in keys {
         let default = match key.default.map(|default| default()) {
@@ -131,7 +141,7 @@ fn write_rows<'a>(page: &mut String, keys: impl Iterator<Item = &'a Key>) {
     }
 }
 
-fn write_settings<'a>(sample: &mut String, keys: impl Iterator<Item = &'a Key>) {
+fn write_settings(sample: &mut String, keys: Vec<&'static Key>) {
     for key in keys {
         let value = key.example.or(key.default).map(|value| inline(&value()));
         sample.push_str(&format!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Problems;
 use super::seconds::Seconds;
 use super::section::section;
+use super::snapshot::Snapshot;
 use crate::protocol::Name;
 
 section! {
@@ -23,6 +24,8 @@ section! {
         data_dir: Option<PathBuf> = None, example = "/opt/miner/data";
         /// Files and directories inside the data directory that make up its identity and are never discarded.
         identity_files: Vec<PathBuf> = Vec::new(), example = ["miner/swarm_key"];
+        /// How its data is snapshotted.
+        snapshot: Snapshot = Snapshot::default();
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
@@ -102,6 +105,7 @@ impl Workload {
             }),
             data_dir: None,
             identity_files: Vec::new(),
+            snapshot: Snapshot::default(),
             grace: GRACE,
             ready_timeout: READY_TIMEOUT,
             probe_interval: PROBE_INTERVAL,
@@ -135,6 +139,7 @@ impl Workload {
             }
             None => {}
         }
+        self.snapshot.check(&format!("{at}.snapshot"), problems);
         for file in &self.identity_files {
             let mut parts = file.components().peekable();
             if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::protocol::Name;
 
 /// The rules. Each that is not set does not apply.
@@ -42,7 +44,8 @@ pub struct Candidate {
 }
 
 /// Why a snapshot goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Reason {
     /// It cannot be restored.
     Bad,

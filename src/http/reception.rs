@@ -1,6 +1,7 @@
 //! Takes connections in, as many as there are places, and turns the others away.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::connection::serve;
 use super::door::Door;
 use super::hall::Hall;
+use super::server::Error;
+use crate::protocol::Level;
+use crate::supervise;
 
 /// How long to wait after the system gave no connection: doubled each time, up to the second.
 const ACCEPT_BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -29,6 +33,7 @@ pub(super) enum Listener {
 pub(super) type Stream = Either<TcpStream, UnixStream>;
 
 /// What a listener needs to take connections in.
+#[derive(Clone)]
 pub(super) struct Reception {
     pub places: Arc<Semaphore>,
     pub hall: Arc<Hall>,
@@ -37,6 +42,29 @@ pub(super) struct Reception {
 }
 
 impl Reception {
+    /// Listens on an address that could not be had yet, as soon as it can be.
+    pub async fn keep_listening(self, address: SocketAddr) {
+        let engine = self.hall.state.engine.clone();
+        let report = |message: String| {
+            tracing::error!("{message}");
+            engine.tell(Level::Error, "part-failed", message);
+        };
+        let part = format!("the API on {address}");
+        let listening = supervise::keep_running(&part, supervise::POLICY, report, || {
+            let reception = self.clone();
+            async move {
+                let listener = TcpListener::bind(address)
+                    .await
+                    .map_err(|source| Error::Listen { address, source })?;
+                reception
+                    .accept_until_stopped(Listener::Tcp(listener))
+                    .await;
+                Ok::<_, Error>(())
+            }
+        });
+        self.hall.stop.run_until_cancelled(listening).await;
+    }
+
     /// Takes in whoever comes, until the server is told to stop; no error of accept(2) ends it.
     pub async fn accept_until_stopped(self, listener: Listener) {
         let (first, longest) = ACCEPT_BACK_OFF;

@@ -139,7 +139,11 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         Reason::UnknownOperation | Reason::UnknownWorkload | Reason::WorkloadMissing => {
             StatusCode::NOT_FOUND
         }
-        Reason::IdReused | Reason::NotPossible | Reason::Cancelled => StatusCode::CONFLICT,
+        Reason::IdReused
+        | Reason::NotPossible
+        | Reason::Cancelled
+        | Reason::ConditionsNotMet
+        | Reason::Busy => StatusCode::CONFLICT,
         Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         Reason::JournalFailed | Reason::ShuttingDown | Reason::RuntimeAbsent | Reason::NotReady => {
@@ -147,6 +151,12 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         }
         Reason::RuntimeFailed => StatusCode::BAD_GATEWAY,
         Reason::RuntimeUnresponsive => StatusCode::GATEWAY_TIMEOUT,
-        Reason::Interrupted | Reason::TooManyTransitions => StatusCode::INTERNAL_SERVER_ERROR,
+        Reason::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        Reason::Interrupted
+        | Reason::TooManyTransitions
+        | Reason::Damaged
+        | Reason::UncleanStop
+        | Reason::OutOfTime
+        | Reason::DataFailed => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -54,12 +54,19 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    /// Addresses that could not be had: an interface may come up later than the agent.
+    wanted: Vec<SocketAddr>,
     _file: socket::SocketFile,
     hall: Arc<Hall>,
 }
 
 impl Server {
     /// Listens on everything that `settings` name; `stop` ends it.
+    ///
+    /// A TCP address that cannot be had is reported and tried again while the server runs.
+    ///
+    /// # Errors
+    /// Where the unix socket cannot be had.
     pub async fn bind(
         settings: Settings,
         state: State,
@@ -67,14 +74,16 @@ impl Server {
     ) -> Result<Self, Error> {
         let (unix, file) = socket::bind(&settings.socket).await?;
         let mut listeners = vec![Listener::Unix(unix)];
+        let mut wanted = Vec::new();
         for &address in &settings.listen {
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|source| Error::Listen { address, source })?;
-            listeners.push(Listener::Tcp(listener));
+            match TcpListener::bind(address).await {
+                Ok(listener) => listeners.push(Listener::Tcp(listener)),
+                Err(_) => wanted.push(address),
+            }
         }
         Ok(Self {
             listeners,
+            wanted,
             _file: file,
             hall: Arc::new(Hall::new(settings, state, stop)),
         })
@@ -95,18 +104,21 @@ impl Server {
         let tasks = TaskTracker::new();
         let tcp = Arc::new(Semaphore::new(CONNECTIONS));
         let unix = Arc::new(Semaphore::new(CONNECTIONS));
+        let reception = |places: &Arc<Semaphore>| Reception {
+            places: places.clone(),
+            hall: self.hall.clone(),
+            tasks: tasks.clone(),
+            cut: cut.clone(),
+        };
         for listener in self.listeners {
             let places = match &listener {
-                Listener::Tcp(_) => tcp.clone(),
-                Listener::Unix(_) => unix.clone(),
+                Listener::Tcp(_) => &tcp,
+                Listener::Unix(_) => &unix,
             };
-            let reception = Reception {
-                places,
-                hall: self.hall.clone(),
-                tasks: tasks.clone(),
-                cut: cut.clone(),
-            };
-            tasks.spawn(reception.accept_until_stopped(listener));
+            tasks.spawn(reception(places).accept_until_stopped(listener));
+        }
+        for address in self.wanted {
+            tasks.spawn(reception(&tcp).keep_listening(address));
         }
         self.hall.stop.cancelled().await;
         tasks.close();

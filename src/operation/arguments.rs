@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::protocol::{Failure, Operation, OperationId, Reason};
+use crate::data::{Level, Way};
+use crate::protocol::{Failure, Name, Operation, OperationId, Reason};
 
 /// The longest grace that can be asked for, in seconds.
 const MAX_GRACE_S: u64 = 3600;
@@ -26,10 +27,40 @@ pub(super) enum Arguments {
     Stop { grace: Option<Duration> },
     /// Of `restart`: the same.
     Restart { grace: Option<Duration> },
+    /// Of `snapshot`.
+    Snapshot(Snapshot),
+    /// Of `verify`.
+    Verify(Verify),
+    /// Of `prune`: none.
+    Prune,
     /// Of `logs`: how many lines.
     Logs { lines: usize },
     /// Of `cancel`: which operation.
     Cancel { operation: OperationId },
+}
+
+/// The arguments of `snapshot`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Snapshot {
+    /// Its name; made of the time and the operation's number where it is left out.
+    pub name: Option<Name>,
+    /// How it is taken, instead of the configured way.
+    pub way: Option<Way>,
+    /// Whether the conditions of the workload's kind are passed over. The structural ones never are.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The arguments of `verify`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verify {
+    /// Which snapshot.
+    pub snapshot: Name,
+    /// How thoroughly.
+    #[serde(default)]
+    pub level: Level,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +96,9 @@ impl Arguments {
             Operation::Restart => Ok(Arguments::Restart {
                 grace: grace(operation, args)?,
             }),
+            Operation::Snapshot => typed(operation, args).map(Arguments::Snapshot),
+            Operation::Verify => typed(operation, args).map(Arguments::Verify),
+            Operation::Prune => typed::<None>(operation, args).map(|None {}| Arguments::Prune),
             Operation::Logs => {
                 let lines = typed::<Logs>(operation, args)?
                     .lines
@@ -74,6 +108,16 @@ impl Arguments {
             }
             Operation::Cancel => typed::<Cancel>(operation, args)
                 .map(|Cancel { operation }| Arguments::Cancel { operation }),
+        }
+    }
+}
+
+impl Operation {
+    /// Whether it leaves the workload alone, and so does not wait for its turn in the lane.
+    pub(super) fn is_beside_the_lane(self) -> bool {
+        match self {
+            Operation::Verify | Operation::Prune | Operation::Logs | Operation::Cancel => true,
+            Operation::Start | Operation::Stop | Operation::Restart | Operation::Snapshot => false,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::lane::Hold;
 use super::ledger::Ledger;
 use super::workload::Workload;
 use crate::protocol::{Failure, Found, OperationRecord, Reason, RunState, Step, StepState};
@@ -37,6 +38,8 @@ pub(super) struct Context {
     pub record: OperationRecord,
     /// Asked to cancel; heeded only where nothing has been done yet.
     pub cancelled: CancellationToken,
+    /// Keeps the next operation waiting.
+    pub hold: Option<Hold>,
 }
 
 impl Context {
@@ -105,6 +108,11 @@ impl Context {
         };
         self.record.found = Some(found.clone());
         Ok(found)
+    }
+
+    /// Lets the next operation begin: what is left of this one leaves the workload alone.
+    pub fn let_go(&mut self) {
+        self.hold = None;
     }
 
     /// Whether this operation was interrupted and taken up again.

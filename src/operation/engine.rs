@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::arguments::Arguments;
 use super::journal::Quarantined;
-use super::lane::{Runner, WAITING};
+use super::lane::{Hold, Runner, WAITING};
 use super::ledger::Ledger;
 use super::workload::{Times, Workload};
 use super::{logs, observe};
@@ -21,15 +21,15 @@ use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
 use crate::feed::{Feed, Update};
 use crate::protocol::{
-    Capability, Failure, Name, OperationId, OperationRecord, Origin, Reason, Refusal, Refused,
-    Request, State, WorkloadReport,
+    Capability, Event, Failure, Level, Name, OperationId, OperationRecord, Origin, Reason, Refusal,
+    Refused, Request, State, WorkloadReport,
 };
 
 /// How many refusals are kept for whoever asks; all are counted.
 const REFUSALS: usize = 64;
 
-/// How many logs may be read at the same time.
-const READERS: usize = 4;
+/// How many operations that leave the workloads alone may be at work at the same time.
+const BESIDE: usize = 4;
 
 /// What the engine is built from.
 pub struct Parts {
@@ -66,7 +66,7 @@ struct Inner {
     clock: ClockSync,
     refused: AtomicU64,
     refusals: Mutex<VecDeque<Refusal>>,
-    readers: Arc<Semaphore>,
+    beside: Arc<Semaphore>,
     /// One request at a time: two of the same id must not both be new.
     door: tokio::sync::Mutex<()>,
     closing: CancellationToken,
@@ -103,18 +103,19 @@ impl Engine {
             };
             (lane.workload.name.clone(), lane)
         });
+        let tasks = TaskTracker::new();
         let engine = Self(Arc::new(Inner {
             lanes: lanes.collect(),
-            runner: Arc::new(Runner::new(ledger.clone(), clock.clone())),
+            runner: Arc::new(Runner::new(ledger.clone(), clock.clone(), tasks.clone())),
             ledger,
             feed,
             clock,
             refused: AtomicU64::new(0),
             refusals: Mutex::default(),
-            readers: Arc::new(Semaphore::new(READERS)),
+            beside: Arc::new(Semaphore::new(BESIDE)),
             door: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
         }));
         for record in unfinished {
             engine.take_up(record).await;
@@ -131,6 +132,10 @@ impl Engine {
             .and_then(|name| inner.lanes.get(name));
         record.recoveries += 1;
         let failure = match lane {
+            Some(_) if record.operation.is_beside_the_lane() => Failure::new(
+                Reason::Interrupted,
+                "interrupted; it changed nothing that lasts, ask again",
+            ),
             Some(lane) => {
                 let id = record.id.clone();
                 inner.runner.expect(&id);
@@ -243,27 +248,13 @@ impl Engine {
                 Reason::Unsupported,
                 "this operation needs a workload",
             )),
-            (Arguments::Logs { .. }, Some(lane)) => {
-                let busy = |_| {
-                    Failure::new(
-                        Reason::QueueFull,
-                        format!("{READERS} logs are being read already"),
-                    )
-                };
-                let permit = inner.readers.clone().try_acquire_owned().map_err(busy)?;
+            (_, Some(lane)) if record.operation.is_beside_the_lane() => {
+                let place = self.place_beside()?;
                 inner.ledger.store(&mut record).await?;
-                let (runner, workload, id) = (
-                    inner.runner.clone(),
-                    lane.workload.clone(),
-                    record.id.clone(),
-                );
-                inner.tasks.spawn(async move {
-                    runner.run(&workload, &id).await;
-                    drop(permit);
-                });
+                self.run_beside(lane, record.id.clone(), place);
                 Ok(Answer::Accepted(Box::new(record)))
             }
-            (Arguments::Start | Arguments::Stop { .. } | Arguments::Restart { .. }, Some(lane)) => {
+            (_, Some(lane)) => {
                 let full = || {
                     Failure::new(
                         Reason::QueueFull,
@@ -284,6 +275,26 @@ impl Engine {
                 Ok(Answer::Accepted(Box::new(record)))
             }
         }
+    }
+
+    fn place_beside(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let full = |_| {
+            let message =
+                format!("{BESIDE} operations that leave the workloads alone are at work already");
+            Failure::new(Reason::QueueFull, message)
+        };
+        self.0.beside.clone().try_acquire_owned().map_err(full)
+    }
+
+    fn run_beside(&self, lane: &Lane, id: OperationId, place: OwnedSemaphorePermit) {
+        let inner = &self.0;
+        inner.runner.expect(&id);
+        let run =
+            inner
+                .runner
+                .clone()
+                .run_or_abandon(lane.workload.clone(), id, Hold::Place(place));
+        inner.tasks.spawn(run);
     }
 
     fn lane_of(&self, workload: Option<&Name>) -> Result<&Lane, Failure> {
@@ -422,6 +433,18 @@ impl Engine {
     pub async fn logs(&self, workload: &Name, lines: usize) -> Result<String, Failure> {
         let lane = self.lane_of(Some(workload))?;
         logs::tail(&lane.workload, lines, logs::MAX_LOG_BYTES).await
+    }
+
+    /// Tells the feed of something that is worth a line in a log.
+    pub fn tell(&self, level: Level, kind: &str, message: String) {
+        self.0.feed.send(Update::Event(Box::new(Event {
+            at: Timestamp::now(),
+            clock_synced: self.0.clock.synced(),
+            level,
+            kind: kind.to_owned(),
+            workload: None,
+            message,
+        })));
     }
 
     /// Everything that goes out.

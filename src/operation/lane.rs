@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power};
+use super::{logs, power, prune, snapshot, verify};
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
 
@@ -29,11 +30,22 @@ pub(super) struct Runner {
     cancels: Mutex<HashMap<OperationId, CancellationToken>>,
     /// Set when the agent cannot wait any longer: what is at work is left to the next start.
     pub abandon: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What an operation holds while it is at work: dropping it lets the next one begin.
+#[expect(dead_code, reason = "what counts is that it is dropped")]
+pub(super) enum Hold {
+    /// The lane of its workload.
+    Lane(oneshot::Sender<()>),
+    /// One of the places beside the lanes.
+    Place(OwnedSemaphorePermit),
 }
 
 impl Runner {
-    pub fn new(ledger: Arc<Ledger>, clock: ClockSync) -> Self {
+    pub fn new(ledger: Arc<Ledger>, clock: ClockSync, tasks: TaskTracker) -> Self {
         Self {
+            tasks,
             ledger,
             clock,
             cancels: Mutex::default(),
@@ -58,17 +70,31 @@ impl Runner {
                 },
             };
             workload.set_at_work(Some(id.clone()));
-            tokio::select! {
-                () = self.run(&workload, &id) => {}
-                // The journal has it: the next start of the agent goes on from there.
-                () = self.abandon.cancelled() => return,
-            }
+            let (hold, let_go) = oneshot::channel();
+            self.tasks.spawn(
+                self.clone()
+                    .run_or_abandon(workload.clone(), id, Hold::Lane(hold)),
+            );
+            // Dropped when the operation ends, or as soon as what is left of it leaves the workload alone.
+            let _ = let_go.await;
             workload.set_at_work(None);
         }
     }
 
-    /// Runs one accepted operation to its end.
-    pub async fn run(&self, workload: &Arc<Workload>, id: &OperationId) {
+    /// Runs one accepted operation to its end, or until the agent cannot wait any longer: the journal has it, and
+    /// the next start of the agent goes on from there.
+    pub async fn run_or_abandon(
+        self: Arc<Self>,
+        workload: Arc<Workload>,
+        id: OperationId,
+        hold: Hold,
+    ) {
+        self.abandon
+            .run_until_cancelled(self.run(&workload, &id, hold))
+            .await;
+    }
+
+    async fn run(&self, workload: &Arc<Workload>, id: &OperationId, hold: Hold) {
         let clock = &self.clock;
         // From here on a cancel goes to the operation itself; one that came first has ended the record.
         let begun = self.ledger.change(id, |record| {
@@ -80,7 +106,7 @@ impl Runner {
             begins
         });
         match begun {
-            Some(record) => self.run_begun(workload, record).await,
+            Some(record) => self.run_begun(workload, record, hold).await,
             None => self.expire(id).await,
         }
         self.cancels().remove(id);
@@ -97,13 +123,14 @@ impl Runner {
         }
     }
 
-    async fn run_begun(&self, workload: &Arc<Workload>, record: OperationRecord) {
+    async fn run_begun(&self, workload: &Arc<Workload>, record: OperationRecord, hold: Hold) {
         let cancelled = self.cancels().entry(record.id.clone()).or_default().clone();
         let mut context = Context {
             ledger: self.ledger.clone(),
             workload: workload.clone(),
             record,
             cancelled,
+            hold: Some(hold),
         };
         let outcome = dispatch(&mut context).await;
         let state = match &outcome {
@@ -112,6 +139,7 @@ impl Runner {
             Err(_) => State::Failed,
         };
         self.ledger.end(context.record, state, outcome.err()).await;
+        drop(context.hold);
     }
 
     /// Notes that an operation can be cancelled from now on.
@@ -187,6 +215,9 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Start => power::start(context).await,
         Arguments::Stop { grace } => power::stop(context, grace).await,
         Arguments::Restart { grace } => power::restart(context, grace).await,
+        Arguments::Snapshot(asked) => snapshot::snapshot(context, asked).await,
+        Arguments::Verify(asked) => verify::verify(context, asked).await,
+        Arguments::Prune => prune::prune(context).await,
         Arguments::Logs { lines } => logs::logs(context, lines).await,
         Arguments::Cancel { .. } => Err(Failure::new(
             Reason::Unsupported,

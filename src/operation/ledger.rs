@@ -8,7 +8,9 @@ use super::journal::{Journal, Quarantined};
 use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
 use crate::feed::{Feed, Update};
-use crate::protocol::{Failure, MAX_TRANSITIONS, OperationId, OperationRecord, Reason, State};
+use crate::protocol::{
+    Failure, MAX_TRANSITIONS, OperationId, OperationRecord, Progress, Reason, State,
+};
 
 /// How many ended operations are kept. An id is remembered, and so never run again, for as long.
 const KEPT: usize = 1000;
@@ -155,6 +157,17 @@ impl Ledger {
                 failure.message
             );
             self.keep(record);
+        }
+    }
+
+    /// Tells how far an operation is, without writing anything.
+    pub fn tell_progress(&self, id: &OperationId, progress: Progress) {
+        let told = self.change(id, |record| {
+            record.progress = Some(progress);
+            true
+        });
+        if let Some(record) = told {
+            self.feed.send(Update::Operation(Box::new(record)));
         }
     }
 

@@ -10,15 +10,21 @@ mod arguments;
 mod context;
 mod engine;
 mod journal;
+mod labour;
 mod lane;
 mod ledger;
 mod logs;
 mod observe;
 mod power;
+mod prune;
+mod snapshot;
+mod snapshots;
+mod verify;
 mod workload;
 
 pub use engine::{Answer, Engine, Parts};
 pub use journal::Quarantined;
+pub use snapshots::Snapshots;
 pub use workload::{Times, Workload};
 
 #[cfg(test)]

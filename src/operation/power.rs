@@ -12,7 +12,7 @@ use crate::runtime::{self, Runtime, Stopped};
 
 /// How long a runtime that went away is waited for, to start again what was stopped. A workload must not
 /// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
-const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// How often a runtime that refuses to start a workload is asked again, and how long in between: a port or
 /// a mount of the run before may take a moment to be free.
@@ -121,7 +121,7 @@ async fn end_run(
     })
 }
 
-async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
+pub(super) async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
     let workload = context.workload.clone();
     context
         .step("start", begin_run(&*workload.runtime, patience))
@@ -146,7 +146,7 @@ async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Fai
     }
 }
 
-async fn confirm(context: &mut Context) -> Result<(), Failure> {
+pub(super) async fn confirm(context: &mut Context) -> Result<(), Failure> {
     let workload = context.workload.clone();
     context.step("confirm", until_it_answers(&workload)).await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
+use super::snapshots::Snapshots;
 use crate::clock::Timestamp;
 use crate::protocol::{Capability, Health, Name, Operation, OperationId, RunState, WorkloadReport};
 use crate::runtime::Runtime;
@@ -28,6 +29,7 @@ pub struct Workload {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) kind: Arc<dyn Kind>,
     times: Mutex<Times>,
+    pub(super) snapshots: Option<Snapshots>,
     /// Wakes whoever observes it: something was done to it.
     pub(super) poke: Notify,
     pub(super) report: watch::Sender<WorkloadReport>,
@@ -59,9 +61,18 @@ impl Workload {
             runtime,
             kind,
             times: Mutex::new(times),
+            snapshots: None,
             poke: Notify::new(),
             report,
             at_work: Mutex::new(None),
+        }
+    }
+
+    /// The same with data that can be snapshotted.
+    pub fn with_snapshots(self, snapshots: Snapshots) -> Self {
+        Self {
+            snapshots: Some(snapshots),
+            ..self
         }
     }
 
@@ -83,10 +94,12 @@ impl Workload {
 
     /// What it can be asked.
     pub fn capability(&self) -> Capability {
-        let operations = Operation::ALL
-            .into_iter()
-            .filter(|operation| *operation != Operation::Cancel)
-            .collect();
+        let can = |operation: &Operation| match operation {
+            Operation::Cancel => false,
+            Operation::Snapshot | Operation::Verify | Operation::Prune => self.snapshots.is_some(),
+            Operation::Start | Operation::Stop | Operation::Restart | Operation::Logs => true,
+        };
+        let operations = Operation::ALL.into_iter().filter(can).collect();
         let report = self.report.borrow();
         Capability {
             name: self.name.clone(),

@@ -19,6 +19,12 @@ pub enum Operation {
     Stop,
     /// Stop and start a workload and wait until it answers.
     Restart,
+    /// Take a snapshot of a workload's data: stopped for milliseconds, or not at all.
+    Snapshot,
+    /// Read a snapshot again, to its last byte.
+    Verify,
+    /// Remove the snapshots that the rules do not keep.
+    Prune,
     /// A bounded tail of a workload's log, in the record's `output`.
     Logs,
     /// Cancel another operation where that is safe.
@@ -27,10 +33,13 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 5] = [
+    pub const ALL: [Operation; 8] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
+        Operation::Snapshot,
+        Operation::Verify,
+        Operation::Prune,
         Operation::Logs,
         Operation::Cancel,
     ];
@@ -41,6 +50,9 @@ impl Operation {
             Operation::Start => "start",
             Operation::Stop => "stop",
             Operation::Restart => "restart",
+            Operation::Snapshot => "snapshot",
+            Operation::Verify => "verify",
+            Operation::Prune => "prune",
             Operation::Logs => "logs",
             Operation::Cancel => "cancel",
         }

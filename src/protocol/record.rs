@@ -138,6 +138,20 @@ pub enum Reason {
     NotReady,
     /// Cancelled on request.
     Cancelled,
+    /// The workload's own conditions are not met: syncing, leader, wrong network …
+    ConditionsNotMet,
+    /// Too little space or too few inodes.
+    NoSpace,
+    /// The data, a snapshot or its record is damaged.
+    Damaged,
+    /// Somebody else is at work on the same store.
+    Busy,
+    /// The workload did not stop by itself.
+    UncleanStop,
+    /// It took longer than it may.
+    OutOfTime,
+    /// The files could not be dealt with.
+    DataFailed,
     /// The agent or the host went down in the middle; what came of it is in `message`.
     Interrupted,
     /// What is asked is not possible in this state.

@@ -3,6 +3,8 @@
 //! A [`Runtime`] drives one workload. It never waits for ever: every call has a deadline of its own, so
 //! that a hung engine ends a step and not the agent.
 
+pub mod docker;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -116,4 +118,15 @@ pub trait Runtime: Send + Sync {
     ///
     /// Where the runtime has no events this never returns; callers poll beside it.
     async fn changed(&self);
+
+    /// Has something outside the agent start the workload after this time, whatever becomes of the agent.
+    /// `false` where this runtime has nothing of the kind.
+    async fn arm(&self, _after: Duration) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Takes back what [`Runtime::arm`] did.
+    async fn disarm(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }

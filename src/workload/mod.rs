@@ -1,5 +1,8 @@
 //! What a workload is and how it is: by its kind's probe.
 
+pub mod generic;
+pub mod helium;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,4 +38,9 @@ pub trait Kind: Send + Sync {
 
     /// How a running workload is. Ends within a minute, whatever the workload does.
     async fn probe(&self, inside: &dyn Inside) -> Finding;
+
+    /// What speaks against a snapshot of a running workload now; empty is nothing.
+    async fn conditions(&self, _inside: &dyn Inside) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -10,4 +10,5 @@ mod wire;
 mod commands;
 mod events;
 mod hostile;
+mod page;
 mod reading;

@@ -1,0 +1,202 @@
+//! The daemon: builds every part, supervises their tasks, shuts down in order.
+
+mod identity;
+mod reload;
+mod session;
+mod signals;
+mod watchdog;
+mod workloads;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::ClockSync;
+use crate::config::{Config, secret};
+use crate::device::Device;
+use crate::feed::Feed;
+use crate::http;
+use crate::operation::{Engine, Parts};
+use crate::protocol::{DeviceReport, Name};
+use crate::report::signature::TrustedKeys;
+use crate::report::{self, Pump, Reporter};
+use crate::sensor::{self, Sensors};
+use reload::Live;
+use session::Session;
+use signals::{Signals, Told};
+
+/// How long operations at work may take to end when the agent is told to stop; systemd allows 90 s.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long the front ends may take to say goodbye after that.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// How the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that was at work has ended.
+    Graceful,
+    /// Something was left to the next start; the journal has it.
+    Abandoned,
+}
+
+/// Runs the agent until SIGTERM or SIGINT. SIGHUP reads `file`, or the default place, again.
+///
+/// # Errors
+/// Where it cannot start: the state directory, the journal, a secret or a socket cannot be had.
+pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending> {
+    let mut signals = Signals::new().context("cannot take signals")?;
+    let session = Session::begin(&config.state_dir)?;
+    let root = sensor::Root::default();
+    let clock = ClockSync::default();
+
+    let (engine, device) = open_engine(&config, &session, &root, &clock).await?;
+    tracing::info!(
+        "ostler {} on {}: looks after {} workloads",
+        device.version,
+        device.id,
+        device.workloads.len()
+    );
+    let stop = CancellationToken::new();
+    let front_ends = TaskTracker::new();
+    let id = device.id.clone();
+    let device = watch::channel(Some(device)).1;
+
+    // The API first: where its socket cannot be had, another agent may be at work.
+    let telemetry = watch::Sender::new(None);
+    let mut link = None;
+    let reporter =
+        reporter(&config, &session, &engine, &id, &device, &clock)?.map(|(reporter, watcher)| {
+            link = Some(watcher);
+            reporter
+        });
+    let state = http::State {
+        engine: engine.clone(),
+        device: device.clone(),
+        telemetry: telemetry.subscribe(),
+        link: link.clone(),
+    };
+    let api = http::Server::bind(http_settings(&config, &id)?, state, stop.clone()).await?;
+    front_ends.spawn(api.run());
+    if let Some(reporter) = reporter {
+        front_ends.spawn(reporter.run(stop.clone()));
+    }
+
+    let interval = watch::Sender::new(config.telemetry.interval.into());
+    let mut sensors = Sensors::new(root, directories(&config));
+    let pump = Pump {
+        engine: engine.clone(),
+        session: session.number,
+        clock,
+        link,
+        last: telemetry,
+    };
+    let sampling = pump.run(interval.subscribe(), move || sensors.sample());
+    front_ends.spawn(stop.clone().run_until_cancelled_owned(sampling));
+    front_ends.spawn(
+        stop.clone()
+            .run_until_cancelled_owned(watchdog::keep_alive()),
+    );
+    engine.spawn();
+
+    watchdog::notify(&[NotifyState::Ready]);
+    let live = Live {
+        engine: engine.clone(),
+        interval,
+    };
+    while signals.next().await == Told::Reload {
+        live.reload(&mut config, file.as_deref());
+    }
+
+    watchdog::notify(&[NotifyState::Stopping]);
+    let drained = engine.drain(DRAIN).await;
+    stop.cancel();
+    front_ends.close();
+    let said_goodbye = timeout(GOODBYE, front_ends.wait()).await.is_ok();
+    Ok(if drained && said_goodbye {
+        Ending::Graceful
+    } else {
+        Ending::Abandoned
+    })
+}
+
+async fn open_engine(
+    config: &Config,
+    session: &Session,
+    root: &sensor::Root,
+    clock: &ClockSync,
+) -> anyhow::Result<(Engine, DeviceReport)> {
+    let workloads = workloads::all(config).await?;
+    let parts = Parts {
+        state_dir: config.state_dir.clone(),
+        workloads,
+        feed: Feed::default(),
+        clock: clock.clone(),
+    };
+    let (engine, quarantined) = Engine::open(parts).await?;
+    for file in quarantined {
+        tracing::error!(
+            "{} is set aside: it was no record ({})",
+            file.path.display(),
+            file.problem
+        );
+    }
+    let device = Device::detect(root)?;
+    let report = identity::report(config, device, session.number, &engine);
+    Ok((engine, report))
+}
+
+fn reporter(
+    config: &Config,
+    session: &Session,
+    engine: &Engine,
+    id: &Name,
+    device: &watch::Receiver<Option<DeviceReport>>,
+    clock: &ClockSync,
+) -> anyhow::Result<Option<(Reporter, watch::Receiver<report::Link>)>> {
+    let Some(mqtt) = &config.mqtt else {
+        return Ok(None);
+    };
+    let groups = config.device.groups.clone();
+    let parts = report::Parts {
+        settings: report::Settings::new(mqtt, id.clone(), groups, session.number),
+        keys: TrustedKeys::read(&config.commands.trusted_keys)?,
+        engine: engine.clone(),
+        device: device.clone(),
+        clock: clock.clone(),
+    };
+    Ok(Some(Reporter::new(parts)))
+}
+
+fn http_settings(config: &Config, id: &Name) -> anyhow::Result<http::Settings> {
+    let token = match &config.http.token_file {
+        Some(file) => Some(
+            http::Token::new(secret::read(file)?.expose())
+                .with_context(|| file.display().to_string())?,
+        ),
+        None => None,
+    };
+    Ok(http::Settings {
+        listen: config.http.listen.clone(),
+        socket: config.http.socket.clone(),
+        names: vec![id.to_string()],
+        token,
+    })
+}
+
+/// The directories whose disks are watched.
+fn directories(config: &Config) -> Vec<PathBuf> {
+    let data = config
+        .workload
+        .iter()
+        .filter_map(|workload| workload.data_dir.clone());
+    std::iter::once(config.state_dir.clone())
+        .chain(data)
+        .collect()
+}

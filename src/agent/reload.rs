@@ -1,0 +1,67 @@
+//! SIGHUP: the configuration is read again, and what can be applied is; a wrong one changes nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+
+use super::watchdog::notify;
+use super::workloads;
+use crate::config::Config;
+use crate::operation::Engine;
+
+/// What can be changed while the agent runs.
+pub struct Live {
+    /// Whose workloads' times can be changed.
+    pub engine: Engine,
+    /// How often the host is sampled.
+    pub interval: watch::Sender<Duration>,
+}
+
+impl Live {
+    /// Reads the configuration again and applies it to `config` as far as that is possible; says what came of it.
+    pub fn reload(&self, config: &mut Config, file: Option<&Path>) {
+        let now = NotifyState::monotonic_usec_now();
+        notify(&[
+            NotifyState::Reloading,
+            now.unwrap_or(NotifyState::MonotonicUsec(0)),
+        ]);
+        match Config::load(file) {
+            Ok(new) => self.apply(config, new),
+            Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    fn apply(&self, config: &mut Config, new: Config) {
+        let changes = new.changes(config);
+        if changes.is_empty() {
+            tracing::info!("the configuration has not changed");
+            return;
+        }
+        self.interval.send_replace(new.telemetry.interval.into());
+        for workload in &new.workload {
+            self.engine
+                .set_times(&workload.name, workloads::times(workload));
+        }
+        if !changes.live.is_empty() {
+            tracing::info!("applied: {}", changes.live.join(", "));
+        }
+        if !changes.restart.is_empty() {
+            tracing::warn!(
+                "needs a restart of the agent (systemctl restart ostler): {}",
+                changes.restart.join(", ")
+            );
+        }
+        // What needs a restart stays told at the next reload: only what holds now is taken over.
+        config.telemetry = new.telemetry;
+        for workload in &mut config.workload {
+            if let Some(new) = new.workload.iter().find(|new| new.name == workload.name) {
+                workload.grace = new.grace;
+                workload.ready_timeout = new.ready_timeout;
+                workload.probe_interval = new.probe_interval;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The workloads of this device: as they are configured, or as they are found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::data::{Exclude, RelativePath, Retention, Source, Way};
+use crate::operation::{Snapshots, Times, Workload};
+use crate::protocol::Name;
+use crate::runtime::Runtime;
+use crate::runtime::docker::{self, Docker};
+use crate::workload::Kind;
+use crate::workload::generic::Generic;
+use crate::workload::helium::Helium;
+
+/// Where the Docker engine listens unless the configuration says otherwise.
+pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+const MIB: u64 = 1024 * 1024;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is looked after: each workload that is configured; where none is, what is found on this host.
+pub async fn all(config: &config::Config) -> anyhow::Result<Vec<Workload>> {
+    let found;
+    let workloads = match config.workload.is_empty() {
+        true => {
+            found = discover().await;
+            &found
+        }
+        false => &config.workload,
+    };
+    workloads.iter().map(build).collect()
+}
+
+/// How long things may take on a workload.
+pub fn times(workload: &config::Workload) -> Times {
+    Times {
+        grace: workload.grace.into(),
+        ready: workload.ready_timeout.into(),
+        interval: workload.probe_interval.into(),
+    }
+}
+
+fn build(workload: &config::Workload) -> anyhow::Result<Workload> {
+    let runtime: Arc<dyn Runtime> = match &workload.runtime {
+        config::Runtime::Docker(docker) => {
+            let socket = docker
+                .socket
+                .clone()
+                .unwrap_or_else(|| PathBuf::from(DOCKER_SOCKET));
+            Arc::new(Docker::new(socket, docker.container.to_string())?)
+        }
+    };
+    let kind: Arc<dyn Kind> = match workload.kind {
+        config::Kind::Helium => Arc::new(Helium),
+        config::Kind::Generic => Arc::new(Generic),
+    };
+    let built = Workload::new(workload.name.clone(), runtime, kind, times(workload));
+    Ok(match snapshots(workload)? {
+        Some(snapshots) => built.with_snapshots(snapshots),
+        None => built,
+    })
+}
+
+/// What the operations on data work with; `None` where no data directory is configured.
+fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
+    let Some(root) = workload.data_dir.clone() else {
+        return Ok(None);
+    };
+    let config = &workload.snapshot;
+    let include = config
+        .include
+        .iter()
+        .map(|path| RelativePath::try_from(path.clone()));
+    let exclude: Vec<_> = workload
+        .identity_files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Ok(Some(Snapshots {
+        source: Source {
+            root,
+            include: include.collect::<Result<_, _>>()?,
+            exclude: Exclude::with(&[exclude, config.exclude.clone()].concat())?,
+        },
+        store: config.store.clone(),
+        way: match config.way {
+            config::Way::Auto => None,
+            config::Way::Reflink => Some(Way::Reflink),
+            config::Way::Link => Some(Way::Link),
+            config::Way::Copy => Some(Way::Copy),
+            config::Way::Hot => Some(Way::Hot),
+        },
+        identity: BTreeMap::new(),
+        reserve: config.reserve_mib.saturating_mul(MIB),
+        rate: config.rate_mib.saturating_mul(MIB),
+        longest_cut: config.longest_cut.into(),
+        dead_man: config.dead_man.into(),
+        progress_within: config.progress_within.into(),
+        retention: Retention {
+            keep_last: Some(config.keep_last),
+            max_age: (config.keep_days > 0)
+                .then(|| DAY.saturating_mul(u32::try_from(config.keep_days).unwrap_or(u32::MAX))),
+            min_free: config.keep_free_mib.saturating_mul(MIB),
+            min_verified: config.keep_verified,
+        },
+    }))
+}
+
+/// A container named as the hotspots' firmwares name their miner.
+async fn discover() -> Vec<config::Workload> {
+    let found = match docker::discover(Path::new(DOCKER_SOCKET)).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::info!("no workload is configured, and none was found: {error}");
+            return Vec::new();
+        }
+    };
+    let workloads = found.into_iter().filter_map(|found| {
+        let container = Name::new(found.container).ok()?;
+        tracing::info!("found container {container}, a Helium miner by its name");
+        Some(config::Workload::discovered(container))
+    });
+    workloads.collect()
+}

@@ -1,0 +1,156 @@
+//! Labour: long work on files, on a thread of its own, watched, slowed and stopped from here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::context::{Context, Did};
+use crate::data::{self, Control};
+use crate::protocol::{Failure, Progress, Reason};
+
+/// How often the progress is told.
+const TELL: Duration = Duration::from_secs(1);
+
+/// What bounds a piece of work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    /// Given up when so much time has passed.
+    pub budget: Option<Duration>,
+    /// Bytes a second; 0 is no limit.
+    pub rate: u64,
+}
+
+/// Sets the flag when it is dropped, so that work whose operation was abandoned ends too.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Context {
+    /// Does `work` as the step `name`; gives its result, or `None` where the step was done in an earlier life.
+    pub async fn labour<T, F>(
+        &mut self,
+        name: &str,
+        limits: Limits,
+        work: F,
+    ) -> Result<Option<T>, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Control) -> Result<(T, Did), data::Error> + Send + 'static,
+    {
+        let mut result = None;
+        let (ledger, record) = (self.ledger.clone(), self.record.clone());
+        let step = async {
+            let stop = StopOnDrop(Arc::default());
+            let meter = Arc::new(Meter::default());
+            let mut control = control(limits, &stop.0, &meter);
+            let thread = spawn_blocking(move || work(&mut control));
+            tokio::pin!(thread);
+            let mut ticks = interval(TELL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let begun = Instant::now();
+            let done = loop {
+                tokio::select! {
+                    done = &mut thread => break done,
+                    _ = ticks.tick() => {
+                        if let Some(progress) = meter.progress(begun) {
+                            ledger.tell_progress(&record.id, progress);
+                        }
+                    }
+                }
+            };
+            match done {
+                Ok(Ok((value, did))) => {
+                    result = Some(value);
+                    Ok(did)
+                }
+                Ok(Err(error)) => Err(failure_of(&error)),
+                Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+            }
+        };
+        self.step(name, step).await?;
+        Ok(result)
+    }
+}
+
+/// How far the work is, as its own thread says it.
+#[derive(Default)]
+struct Meter {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Meter {
+    fn progress(&self, begun: Instant) -> Option<Progress> {
+        let (done, total) = (
+            self.done.load(Ordering::Relaxed),
+            self.total.load(Ordering::Relaxed),
+        );
+        let rate = (done as f64 / begun.elapsed().as_secs_f64().max(0.001)) as u64;
+        (total > 0).then(|| Progress {
+            done,
+            total: Some(total),
+            unit: "bytes".to_owned(),
+            rate: Some(rate),
+            seconds_left: total.saturating_sub(done).checked_div(rate),
+        })
+    }
+}
+
+fn control(limits: Limits, stop: &Arc<AtomicBool>, meter: &Arc<Meter>) -> Control {
+    let meter = meter.clone();
+    let control = Control::unlimited()
+        .cancelled_by(stop.clone())
+        .limited_to(limits.rate)
+        .on_progress(move |progress| {
+            meter.done.store(progress.done, Ordering::Relaxed);
+            meter.total.store(progress.total, Ordering::Relaxed);
+        });
+    match limits.budget {
+        Some(budget) => control.within(budget),
+        None => control,
+    }
+}
+
+/// What an error of the files is to whoever asked.
+pub(super) fn failure_of(error: &data::Error) -> Failure {
+    let reason = match error {
+        data::Error::NoSpace { .. } | data::Error::NoInodes { .. } => Reason::NoSpace,
+        data::Error::Damaged { .. } | data::Error::Bad { .. } | data::Error::Record { .. } => {
+            Reason::Damaged
+        }
+        data::Error::Busy { .. } | data::Error::InUse { .. } | data::Error::Pending { .. } => {
+            Reason::Busy
+        }
+        data::Error::Interrupted(_) => Reason::OutOfTime,
+        data::Error::WayRefused { .. }
+        | data::Error::HotRefused { .. }
+        | data::Error::Exists { .. }
+        | data::Error::Mismatch { .. } => Reason::NotPossible,
+        data::Error::BadName { .. } => Reason::BadArguments,
+        data::Error::Io { .. } | data::Error::Durable(_) | data::Error::Place { .. } => {
+            Reason::DataFailed
+        }
+    };
+    Failure::new(reason, message(error))
+}
+
+/// The error with its causes, apart from those that it quotes itself.
+fn message(error: &data::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message
+}

@@ -1,0 +1,406 @@
+//! The operation `snapshot`: the workload is away for milliseconds, and back on every path out.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::arguments;
+use super::context::{Context, Did, failure_of};
+use super::labour::Limits;
+use super::snapshots::Snapshots;
+use super::workload::{Through, Workload};
+use super::{power, prune};
+use crate::clock::Timestamp;
+use crate::data::manifest::{Facts, Timings};
+use crate::data::{self, Control, Cut, Manifest, Options, Store, Way};
+use crate::protocol::{Failure, Found, Name, Reason};
+use crate::runtime::Stopped;
+
+/// How often the height is asked for until there is a new block.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
+
+/// Takes a snapshot.
+pub(super) async fn snapshot(
+    context: &mut Context,
+    asked: arguments::Snapshot,
+) -> Result<(), Failure> {
+    let plan = context.snapshots()?.clone();
+    let store = plan.open()?;
+    let name = name(context, &asked)?;
+    let found = context.found().await?;
+    if context.recovered() {
+        return recover(context, &store, &name, &found).await;
+    }
+    let way = asked.way.or(plan.way);
+    check_conditions(context, &found, &asked).await?;
+    let options = Options {
+        name: name.clone(),
+        way,
+        reserve: plan.reserve,
+    };
+    let cut = prepare(context, &plan, store.clone(), options).await?;
+    if context.record.dry_run {
+        return planned(context, cut, &name).await;
+    }
+    let height = height(&context.workload).await;
+    let (cut, cut_time) = match cut.way() {
+        Way::Hot => hot(context, cut).await?,
+        Way::Reflink | Way::Link | Way::Copy => stopped(context, cut, &plan, &found).await?,
+    };
+    // What is left reads the copy and leaves the workload alone.
+    context.let_go();
+    let progress = tokio::spawn(first_progress(
+        context.workload.clone(),
+        height,
+        plan.progress_within,
+    ));
+    let facts = Facts {
+        workload: data::Workload {
+            kind: context.workload.kind.name().to_owned(),
+            identity: plan.identity.clone(),
+        },
+        cut_time,
+        clock_synced: context.record.clock_synced,
+        height,
+        timings: timings(context, None),
+    };
+    let manifest = seal(context, cut, facts, plan.rate).await?;
+    let progressed = progress
+        .await
+        .map_err(|error| Failure::new(Reason::NotReady, error.to_string()))?;
+    if let Progressed::After(first) = progressed {
+        let timings = timings(context, Some(first));
+        let (store, name) = (store.clone(), name.clone());
+        let amended =
+            tokio::task::spawn_blocking(move || store.amend_timings(&name, timings)).await;
+        if let Ok(Err(error)) = amended {
+            tracing::warn!("the timings of the snapshot stay incomplete: {error}");
+        }
+    }
+    context.record.output = Some(summary(&manifest, &timings(context, progressed.first())));
+    prune::prune_after(context, &plan, store).await?;
+    match progressed {
+        Progressed::Never if found.running => Err(Failure::new(
+            Reason::NotReady,
+            format!(
+                "snapshot {name} is good, but the workload has made no new block within {} s",
+                plan.progress_within.as_secs()
+            ),
+        )),
+        Progressed::Never | Progressed::After(_) | Progressed::NoHeights => Ok(()),
+    }
+}
+
+/// The name that was asked for, or one of the time and the operation's number: the same again after an interruption.
+fn name(context: &Context, asked: &arguments::Snapshot) -> Result<Name, Failure> {
+    if let Some(name) = &asked.name {
+        return Ok(name.clone());
+    }
+    let time: String = context
+        .record
+        .accepted_at
+        .to_string()
+        .chars()
+        .take(19)
+        .filter(|c| !"-:".contains(*c))
+        .collect();
+    Name::new(format!(
+        "{}-{}",
+        time.replace('T', "-"),
+        context.record.number
+    ))
+    .map_err(|error| Failure::new(Reason::BadArguments, error.to_string()))
+}
+
+/// What the workload's kind has against a snapshot now; all of it is told together.
+async fn check_conditions(
+    context: &mut Context,
+    found: &Found,
+    asked: &arguments::Snapshot,
+) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    let (running, force) = (found.running, asked.force);
+    let check = async {
+        if !running || force {
+            let detail = if force {
+                "passed over: force"
+            } else {
+                "the workload does not run"
+            };
+            return Ok(Did {
+                changed: false,
+                detail: Some(detail.to_owned()),
+            });
+        }
+        let problems = workload.kind.conditions(&Through(&*workload.runtime)).await;
+        match problems.is_empty() {
+            true => Ok(Did::default()),
+            false => Err(Failure::new(Reason::ConditionsNotMet, problems.join("; "))),
+        }
+    };
+    context.step("check", check).await
+}
+
+async fn prepare(
+    context: &mut Context,
+    plan: &Snapshots,
+    store: Store,
+    options: Options,
+) -> Result<Cut, Failure> {
+    let source = plan.source.clone();
+    let limits = Limits {
+        rate: plan.rate,
+        budget: None,
+    };
+    let prepare = move |control: &mut Control| {
+        let mut cut = Cut::prepare(source, &store, options, control)?;
+        if cut.way() != Way::Hot {
+            cut.warm(control)?;
+        }
+        let detail = Some(format!("by {}", cut.way()));
+        Ok((
+            cut,
+            Did {
+                changed: false,
+                detail,
+            },
+        ))
+    };
+    whole(context.labour("prepare", limits, prepare).await?)
+}
+
+async fn hot(context: &mut Context, mut cut: Cut) -> Result<(Cut, Timestamp), Failure> {
+    let cut_time = Timestamp::now();
+    let hot = move |control: &mut Control| {
+        cut.hot(control)?;
+        Ok((cut, Did::default()))
+    };
+    whole(context.labour("cut", Limits::default(), hot).await?).map(|cut| (cut, cut_time))
+}
+
+/// Stop, cut, start: once the stop has begun, the start runs whatever becomes of the rest.
+async fn stopped(
+    context: &mut Context,
+    cut: Cut,
+    plan: &Snapshots,
+    found: &Found,
+) -> Result<(Cut, Timestamp), Failure> {
+    if !found.running {
+        return cold(context, cut, plan, false).await;
+    }
+    let workload = context.workload.clone();
+    context.step("arm", arm(&workload, plan.dead_man)).await?;
+    let outcome = match bring_down(context, &workload).await {
+        Ok(()) => cold(context, cut, plan, true).await,
+        Err(failure) => Err(failure),
+    };
+    power::bring_up(context, power::START_PATIENCE).await?;
+    if let Err(error) = workload.runtime.disarm().await {
+        tracing::warn!("the dead-man of {} stays armed: {error}", workload.name);
+    }
+    let confirmed = power::confirm(context).await;
+    let cut = outcome?;
+    confirmed.map(|()| cut)
+}
+
+async fn arm(workload: &Workload, after: Duration) -> Result<Did, Failure> {
+    let armed = workload.runtime.arm(after).await.map_err(failure_of)?;
+    let detail = match armed {
+        true => format!(
+            "started in {} s at the latest, whatever becomes of the agent",
+            after.as_secs()
+        ),
+        false => "this runtime has no timer: the agent starts it when it comes back".to_owned(),
+    };
+    Ok(Did {
+        changed: false,
+        detail: Some(detail),
+    })
+}
+
+async fn bring_down(context: &mut Context, workload: &Workload) -> Result<(), Failure> {
+    let stop = async {
+        match workload
+            .runtime
+            .stop(workload.times().grace)
+            .await
+            .map_err(failure_of)?
+        {
+            Stopped::Already => Ok(Did {
+                changed: false,
+                detail: Some("it had ended by itself".to_owned()),
+            }),
+            Stopped::Cleanly => Ok(Did {
+                changed: true,
+                detail: None,
+            }),
+            Stopped::Killed => Err(Failure::new(
+                Reason::UncleanStop,
+                format!(
+                    "it did not end within {} s and was killed: its data is not what a clean stop leaves, so no \
+                     snapshot is taken; allow it more time with `grace`",
+                    workload.times().grace.as_secs()
+                ),
+            )),
+        }
+    };
+    context.step("stop", stop).await
+}
+
+async fn cold(
+    context: &mut Context,
+    mut cut: Cut,
+    plan: &Snapshots,
+    clean: bool,
+) -> Result<(Cut, Timestamp), Failure> {
+    let cut_time = Timestamp::now();
+    let cold = move |control: &mut Control| {
+        cut.cold(clean, control)?;
+        Ok((cut, Did::default()))
+    };
+    let limits = Limits {
+        rate: 0,
+        budget: Some(plan.longest_cut),
+    };
+    whole(context.labour("cut", limits, cold).await?).map(|cut| (cut, cut_time))
+}
+
+async fn seal(
+    context: &mut Context,
+    cut: Cut,
+    facts: Facts,
+    rate: u64,
+) -> Result<Manifest, Failure> {
+    let seal = move |control: &mut Control| {
+        let manifest = cut.seal(facts, control)?;
+        Ok((
+            manifest,
+            Did {
+                changed: true,
+                detail: None,
+            },
+        ))
+    };
+    whole(
+        context
+            .labour("seal", Limits { rate, budget: None }, seal)
+            .await?,
+    )
+}
+
+/// A snapshot is never taken up in the middle: what a step gives is there.
+fn whole<T>(given: Option<T>) -> Result<T, Failure> {
+    given.ok_or_else(|| {
+        Failure::new(
+            Reason::Interrupted,
+            "the agent was interrupted in the middle of this",
+        )
+    })
+}
+
+/// After an interruption: the workload runs again, and the snapshot is there if it was sealed, else nothing of it.
+async fn recover(
+    context: &mut Context,
+    store: &Store,
+    name: &Name,
+    found: &Found,
+) -> Result<(), Failure> {
+    if found.running && context.record.step("arm").is_some() {
+        power::bring_up(context, power::START_PATIENCE).await?;
+        let _ = context.workload.runtime.disarm().await;
+        power::confirm(context).await?;
+    }
+    context.let_go();
+    if let Ok(manifest) = store.get(name) {
+        context.record.changed = Some(true);
+        context.record.output = Some(summary(&manifest, &manifest.timings));
+        return Ok(());
+    }
+    let swept = store.clone();
+    let sweep = move |control: &mut Control| swept.lock(control).map(|_| ((), Did::default()));
+    context.labour("sweep", Limits::default(), sweep).await?;
+    Err(Failure::new(
+        Reason::Interrupted,
+        "the agent was interrupted before the seal: nothing of this snapshot is kept, the workload is as it was",
+    ))
+}
+
+async fn planned(context: &mut Context, cut: Cut, name: &Name) -> Result<(), Failure> {
+    let way = cut.way();
+    let abandon = move |control: &mut Control| cut.abandon(control).map(|()| ((), Did::default()));
+    context
+        .labour("abandon", Limits::default(), abandon)
+        .await?;
+    context.record.changed = Some(false);
+    context.record.output = Some(json!({"name": name, "way": way}));
+    Ok(())
+}
+
+/// Whether the workload has gone on.
+#[derive(Clone, Copy)]
+enum Progressed {
+    After(Duration),
+    Never,
+    NoHeights,
+}
+
+impl Progressed {
+    fn first(self) -> Option<Duration> {
+        match self {
+            Progressed::After(first) => Some(first),
+            Progressed::Never | Progressed::NoHeights => None,
+        }
+    }
+}
+
+async fn first_progress(
+    workload: std::sync::Arc<Workload>,
+    before: Option<u64>,
+    within: Duration,
+) -> Progressed {
+    let Some(before) = before else {
+        return Progressed::NoHeights;
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < within {
+        if height(&workload).await.is_some_and(|now| now > before) {
+            return Progressed::After(begun.elapsed());
+        }
+        sleep(PROGRESS_PAUSE).await;
+    }
+    Progressed::Never
+}
+
+async fn height(workload: &Workload) -> Option<u64> {
+    workload
+        .kind
+        .probe(&Through(&*workload.runtime))
+        .await
+        .height
+}
+
+/// The parts of the downtime, as the steps measured them.
+fn timings(context: &Context, first_progress: Option<Duration>) -> Timings {
+    let took = |name: &str| context.record.step(name).and_then(|step| step.took_ms);
+    let start = took("start").map(|start| start + took("confirm").unwrap_or(0));
+    Timings {
+        stop_ms: took("stop"),
+        cut_ms: took("cut"),
+        start_ms: start,
+        first_progress_ms: first_progress.and_then(|first| u64::try_from(first.as_millis()).ok()),
+    }
+}
+
+fn summary(manifest: &Manifest, timings: &Timings) -> Value {
+    json!({
+        "name": manifest.name,
+        "way": manifest.way,
+        "clean": manifest.clean,
+        "height": manifest.height,
+        "files": manifest.files.len(),
+        "bytes": manifest.total_bytes,
+        "downtime_ms": timings.stop_ms.zip(timings.start_ms).map(|(stop, start)| stop + timings.cut_ms.unwrap_or(0) + start),
+        "timings": timings,
+    })
+}

@@ -1,0 +1,212 @@
+//! The way to the engine: a connection for every call, a deadline on each, and what its errors mean.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::API_DEFAULT_VERSION;
+use bollard::errors::Error as EngineError;
+
+use super::Error;
+
+/// The client library's own time-out, in seconds; it covers the response's head only. Ours cover the whole
+/// call and are shorter, so this one is only to be out of their way.
+const LIBRARY_TIMEOUT: u64 = 24 * 60 * 60;
+
+/// How much of a text of the engine is passed on, in bytes.
+const TEXT: usize = 512;
+
+/// Knows where the engine is and what is asked of it.
+pub(super) struct Client {
+    socket: PathBuf,
+    subject: String,
+}
+
+impl Client {
+    /// `subject` is what the calls are about, for messages: `container miner`.
+    pub(super) fn new(socket: PathBuf, subject: String) -> Self {
+        Self { socket, subject }
+    }
+
+    /// A handle whose calls each open a connection of their own.
+    ///
+    /// The version is what the library wants as an argument and, up to 0.21, does not send. Docker 20.10 would
+    /// refuse it, so a later library must be told the engine's version here (its `negotiate_version`).
+    pub(super) fn connect(&self) -> Result<bollard::Docker, Error> {
+        bollard::Docker::connect_with_unix(
+            &self.socket.to_string_lossy(),
+            LIBRARY_TIMEOUT,
+            API_DEFAULT_VERSION,
+        )
+        .map_err(|error| self.error("reach", Duration::ZERO, error))
+    }
+
+    /// Waits for an answer. Dropping a call closes its connection.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Duration,
+        action: &str,
+        call: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.error(action, deadline, error)),
+            Err(_) => Err(self.unresponsive(action, deadline)),
+        }
+    }
+
+    /// The engine did not answer.
+    pub(super) fn unresponsive(&self, action: &str, deadline: Duration) -> Error {
+        Error::Unresponsive {
+            runtime: self.describe(),
+            action: self.action(action),
+            deadline,
+        }
+    }
+
+    /// The engine answered, and what was asked cannot be done.
+    pub(super) fn refused(&self, action: &str, detail: &str) -> Error {
+        Error::Refused {
+            runtime: self.describe(),
+            action: self.action(action),
+            detail: bounded(detail),
+        }
+    }
+
+    /// What an error of the library means.
+    pub(super) fn error(&self, action: &str, deadline: Duration, error: EngineError) -> Error {
+        let absent = |detail: String| Error::Absent {
+            runtime: self.describe(),
+            detail,
+        };
+        match &error {
+            EngineError::DockerResponseServerError {
+                status_code: 404, ..
+            } => Error::Missing {
+                runtime: self.describe(),
+                workload: self.subject.clone(),
+            },
+            EngineError::DockerResponseServerError { message, .. } => self.refused(action, message),
+            EngineError::RequestTimeoutError => self.unresponsive(action, deadline),
+            EngineError::SocketNotFoundError(_) => absent(explain(io::ErrorKind::NotFound).into()),
+            EngineError::HyperLegacyError { .. }
+            | EngineError::HyperResponseError { .. }
+            | EngineError::IOError { .. } => match io_kind(&error) {
+                // A local socket does not wait where the engine's queue of connections is full.
+                Some(io::ErrorKind::WouldBlock) => self.unresponsive(action, deadline),
+                Some(kind) => absent(explain(kind).into()),
+                None => absent(format!("it ended the connection ({})", innermost(&error))),
+            },
+            other => self.refused(action, &format!("its answer is not understood: {other}")),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("Docker engine at {}", self.socket.display())
+    }
+
+    fn action(&self, verb: &str) -> String {
+        format!("{verb} {}", self.subject)
+    }
+}
+
+/// What went wrong and what to do.
+fn explain(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "there is no such socket; is Docker installed, and is it started?"
+        }
+        io::ErrorKind::ConnectionRefused => "nobody listens there; the engine is not started",
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; add the agent's user to the group `docker`, or run it as root"
+        }
+        _ => "the connection was lost; the engine was stopped or has crashed",
+    }
+}
+
+fn io_kind(error: &EngineError) -> Option<io::ErrorKind> {
+    // Transparent: its own source is that of the I/O error.
+    if let EngineError::IOError { err } = error {
+        return Some(err.kind());
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn innermost(error: &EngineError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// The beginning of a text, without its line ends: it goes into one line of a report.
+pub(super) fn bounded(text: &str) -> String {
+    let text = text.trim().replace(['\n', '\r'], " ");
+    match text.floor_char_boundary(TEXT) {
+        end if end == text.len() => text,
+        end => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        Client::new("/run/docker.sock".into(), "container miner".into())
+    }
+
+    fn answer(status_code: u16, message: &str) -> EngineError {
+        EngineError::DockerResponseServerError {
+            status_code,
+            message: message.into(),
+        }
+    }
+
+    fn text(error: EngineError) -> String {
+        client()
+            .error("start", Duration::from_secs(5), error)
+            .to_string()
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_to_do() {
+        assert_eq!(
+            text(answer(404, "No such container: miner")),
+            "container miner does not exist in Docker engine at /run/docker.sock"
+        );
+        assert_eq!(
+            text(answer(409, "no space left on device\n")),
+            "Docker engine at /run/docker.sock cannot start container miner: no space left on device"
+        );
+        assert_eq!(
+            text(EngineError::RequestTimeoutError),
+            "Docker engine at /run/docker.sock did not answer within 5 s while asked to start container miner"
+        );
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(text(EngineError::IOError { err: denied }).contains("group `docker`"));
+    }
+
+    #[test]
+    fn a_full_queue_of_connections_is_a_hung_engine() {
+        let full = io::Error::from(io::ErrorKind::WouldBlock);
+        let error = client().error("start", Duration::ZERO, EngineError::IOError { err: full });
+        assert!(matches!(error, Error::Unresponsive { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let cut = bounded(&"é".repeat(TEXT));
+        assert_eq!(cut.chars().count(), TEXT / 2 + 1);
+        assert_eq!(bounded(" one\ntwo\n"), "one two");
+    }
+}

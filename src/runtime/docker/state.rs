@@ -1,0 +1,199 @@
+//! What the engine says of a container, in the agent's words.
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum,
+};
+use nix::sys::signal::Signal;
+
+use super::Inspection;
+use super::client::bounded;
+use crate::protocol::RunState;
+
+/// The engine's "never".
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// How many characters of a container's id tell it from another one, by the engine's own custom.
+const SHORT_ID: usize = 12;
+
+/// Translates the engine's answer.
+pub(super) fn inspection(answer: &ContainerInspectResponse) -> Inspection {
+    let state = answer.state.clone().unwrap_or_default();
+    let started_at = state.started_at.clone().filter(|at| at != NEVER);
+    Inspection {
+        state: run_state(&state),
+        reason: reason(&state),
+        run: started_at.as_ref().map(|at| {
+            let id = answer.id.as_deref().unwrap_or_default();
+            format!("{}@{at}", id.get(..SHORT_ID).unwrap_or(id))
+        }),
+        started_at,
+        image: answer
+            .config
+            .as_ref()
+            .and_then(|config| config.image.clone()),
+        restarts: answer
+            .restart_count
+            .and_then(|count| u64::try_from(count).ok()),
+        health: state
+            .health
+            .and_then(|health| health.status)
+            .filter(|status| !matches!(status, HealthStatusEnum::EMPTY | HealthStatusEnum::NONE))
+            .map(|status| status.to_string()),
+    }
+}
+
+/// How the container is.
+pub(super) fn run_state(state: &ContainerState) -> RunState {
+    match state.status {
+        Some(Status::RUNNING | Status::STOPPING) => RunState::Running,
+        Some(Status::EXITED) => RunState::Stopped,
+        Some(Status::CREATED) => RunState::Created,
+        Some(Status::RESTARTING) => RunState::Restarting,
+        Some(Status::PAUSED) => RunState::Paused,
+        Some(Status::DEAD) => RunState::Dead,
+        Some(Status::REMOVING | Status::EMPTY) | None => RunState::Unknown,
+    }
+}
+
+/// Why it is so; nothing where it simply runs.
+fn reason(state: &ContainerState) -> Option<String> {
+    let ended = || ended(state);
+    let error = state.error.as_deref().filter(|error| !error.is_empty());
+    match state.status {
+        Some(Status::RUNNING) => None,
+        Some(Status::STOPPING) => Some("is being stopped".into()),
+        Some(Status::EXITED) => Some(ended()),
+        Some(Status::CREATED) => Some(match error {
+            Some(error) => format!("could not be started: {}", bounded(error)),
+            None => "was created and never started".into(),
+        }),
+        Some(Status::RESTARTING) => Some(format!("{}, and is started again and again", ended())),
+        Some(Status::PAUSED) => Some("is paused".into()),
+        Some(Status::DEAD) => Some(
+            "the engine could not remove it; remove it by hand (docker rm -f) and create it again"
+                .into(),
+        ),
+        Some(Status::REMOVING) => Some("is being removed".into()),
+        Some(Status::EMPTY) | None => Some("the engine does not say how it is".into()),
+    }
+}
+
+/// How the last run ended.
+fn ended(state: &ContainerState) -> String {
+    let status = state.exit_code.unwrap_or_default();
+    let mut text = format!("exited with status {status}");
+    if state.oom_killed == Some(true) {
+        text.push_str(" (out of memory)");
+    } else if let Some(signal) = signal(status) {
+        text.push_str(&format!(" ({signal})"));
+    }
+    if let Some(error) = state.error.as_deref().filter(|error| !error.is_empty()) {
+        text.push_str(&format!(": {}", bounded(error)));
+    }
+    text
+}
+
+/// The signal that ended a program, by the shells' custom of 128 and its number.
+fn signal(status: i64) -> Option<Signal> {
+    let number = i32::try_from(status.checked_sub(128)?).ok()?;
+    Signal::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(state: &str) -> Inspection {
+        let answer = format!(
+            r#"{{"Id": "3b1f6c0f2a7d9e", "RestartCount": 2, "Config": {{"Image": "miner:GA"}}, "State": {state}}}"#
+        );
+        inspection(&serde_json::from_str(&answer).unwrap())
+    }
+
+    #[track_caller]
+    fn expect(state: &str, run_state: RunState, reason: &str) {
+        let inspection = read(state);
+        assert_eq!(inspection.state, run_state);
+        assert_eq!(inspection.reason.as_deref().unwrap_or(""), reason);
+    }
+
+    #[test]
+    fn every_state_has_its_reason() {
+        expect(r#"{"Status": "running"}"#, RunState::Running, "");
+        expect(
+            r#"{"Status": "exited", "ExitCode": 0}"#,
+            RunState::Stopped,
+            "exited with status 0",
+        );
+        expect(
+            r#"{"Status": "exited", "ExitCode": 137, "OOMKilled": true}"#,
+            RunState::Stopped,
+            "exited with status 137 (out of memory)",
+        );
+        expect(
+            r#"{"Status": "exited", "ExitCode": 143}"#,
+            RunState::Stopped,
+            "exited with status 143 (SIGTERM)",
+        );
+        expect(
+            r#"{"Status": "exited", "ExitCode": 127, "Error": "exec: no such file"}"#,
+            RunState::Stopped,
+            "exited with status 127: exec: no such file",
+        );
+        expect(
+            r#"{"Status": "created"}"#,
+            RunState::Created,
+            "was created and never started",
+        );
+        expect(
+            r#"{"Status": "created", "ExitCode": 128, "Error": "device not found"}"#,
+            RunState::Created,
+            "could not be started: device not found",
+        );
+        expect(
+            r#"{"Status": "restarting", "Running": true, "ExitCode": 1}"#,
+            RunState::Restarting,
+            "exited with status 1, and is started again and again",
+        );
+        expect(
+            r#"{"Status": "paused", "Running": true}"#,
+            RunState::Paused,
+            "is paused",
+        );
+        expect(
+            r#"{"Status": "removing"}"#,
+            RunState::Unknown,
+            "is being removed",
+        );
+        expect(
+            r"{}",
+            RunState::Unknown,
+            "the engine does not say how it is",
+        );
+        let dead = read(r#"{"Status": "dead", "Dead": true}"#);
+        assert_eq!(dead.state, RunState::Dead);
+        assert!(dead.reason.unwrap().contains("docker rm -f"));
+    }
+
+    #[test]
+    fn a_run_is_a_container_and_its_start() {
+        let inspection = read(
+            r#"{"Status": "running", "StartedAt": "2022-01-31T00:00:00Z", "Health": {"Status": "unhealthy"}}"#,
+        );
+        assert_eq!(
+            inspection.run.as_deref(),
+            Some("3b1f6c0f2a7d@2022-01-31T00:00:00Z")
+        );
+        assert_eq!(inspection.image.as_deref(), Some("miner:GA"));
+        assert_eq!(inspection.restarts, Some(2));
+        assert_eq!(inspection.health.as_deref(), Some("unhealthy"));
+
+        let never = read(
+            r#"{"Status": "created", "StartedAt": "0001-01-01T00:00:00Z", "Health": {"Status": "none"}}"#,
+        );
+        assert_eq!(
+            (never.run, never.started_at, never.health),
+            (None, None, None)
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! A workload of which nothing is known but whether it runs.
+
+use async_trait::async_trait;
+
+use super::{Finding, Inside, Kind};
+use crate::protocol::Health;
+
+/// Well while it runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Generic;
+
+#[async_trait]
+impl Kind for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    async fn probe(&self, _inside: &dyn Inside) -> Finding {
+        Finding {
+            health: Health::Healthy,
+            reason: None,
+            height: None,
+            gap: None,
+        }
+    }
+}

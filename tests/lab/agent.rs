@@ -1,0 +1,197 @@
+//! The agent itself: the binary that was built, in the foreground, in a directory of its own.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One device: a directory with its configuration and its state, and the agent where it runs.
+pub struct Agent {
+    directory: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Agent {
+    /// A device with this configuration; the keys `state-dir` and `http` are added. Nothing runs yet.
+    pub fn new(config: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("ostler-").tempdir_in("/tmp").unwrap();
+        let agent = Self { directory, child: None };
+        agent.configure(config);
+        agent
+    }
+
+    /// Writes another configuration.
+    pub fn configure(&self, config: &str) {
+        let state_dir = self.state_dir();
+        let socket = self.socket();
+        let text = format!("state-dir = {state_dir:?}\n\n{config}\n[http]\nlisten = []\nsocket = {socket:?}\n");
+        File::create(self.path("ostler.toml")).and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).unwrap();
+    }
+
+    /// A path in the device's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path("ostler.sock")
+    }
+
+    /// Starts the agent and waits until it answers.
+    pub fn start(&mut self) {
+        self.spawn(&[]);
+        self.wait_until("the agent answers", |agent| agent.try_json(&["status"]).is_some());
+    }
+
+    /// Starts the agent with a power cut at an instant of its file operations; 0 is never.
+    pub fn start_with_power_cut(&mut self, instant: u32) {
+        let under = self.state_dir().display().to_string();
+        self.spawn(&[
+            ("LD_PRELOAD", powercut().to_str().unwrap()),
+            ("POWERCUT_UNDER", &under),
+            ("POWERCUT_AT", &instant.to_string()),
+        ]);
+    }
+
+    fn spawn(&mut self, environment: &[(&str, &str)]) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ostler"))
+            .args(["run", "--config"])
+            .arg(self.path("ostler.toml"))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// The agent's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Whether it runs still; where it does not, how it ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().unwrap();
+        if status.is_some() {
+            self.child = None;
+        }
+        status
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            assert_eq!(status.signal(), Some(9), "{}", self.log());
+        }
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        signal(child.id(), "TERM");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Runs an `ostler` command against this agent.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ostler"))
+            .args(arguments)
+            .arg("--socket")
+            .arg(self.socket())
+            .arg("--config")
+            .arg(self.path("ostler.toml"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs an `ostler` command with `--json` and reads what it printed; `None` where it failed or printed no JSON.
+    pub fn try_json(&self, arguments: &[&str]) -> Option<Value> {
+        let output = self.cli(&[arguments, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())
+    }
+
+    /// The record of an operation, as it is in the journal.
+    pub fn journalled(&self, id: &str) -> Option<Value> {
+        let text = fs::read(self.state_dir().join("operations").join(format!("{id}.json"))).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Waits for the end of an operation and gives its record.
+    pub fn wait_for(&self, id: &str) -> Value {
+        self.wait_until(&format!("operation {id} ends"), |agent| {
+            agent.journalled(id).is_some_and(|record| !["accepted", "running"].contains(&record["state"].as_str().unwrap()))
+        });
+        self.journalled(id).unwrap()
+    }
+
+    /// Waits for something, and shows the agent's log where it does not come.
+    pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What the agent wrote.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// The library that cuts the power, built once for a run of the tests.
+fn powercut() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("powercut-{}.so", std::process::id()));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/powercut.c");
+        let status =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status().unwrap();
+        assert!(status.success());
+        library
+    })
+}

@@ -84,6 +84,45 @@ async fn a_broker_that_cannot_be_reached_and_a_secret_that_others_can_read_are_f
     assert_eq!(ended.status, 1);
 }
 
+/// The answer of a real engine to `GET /version`, shortened.
+const ENGINE: &str = r#"{"Version":"20.10.24+dfsg1","ApiVersion":"1.41","Os":"linux"}"#;
+
+#[tokio::test]
+async fn an_engine_is_asked_at_the_socket_of_its_workload() {
+    let agent = Agent::start().await;
+    let directory = agent.socket.parent().unwrap();
+    let engine = directory.join("docker.sock");
+    let workload = format!(
+        "[[workload]]\nname = \"miner\"\nruntime = {{ docker = {{ container = \"miner\", socket = {engine:?} }} }}\n"
+    );
+    let absent = doctor(directory, &agent.socket, &workload).await;
+    assert_eq!(verdict(&absent.json(), "docker engine"), "fail");
+    assert_eq!(absent.status, 1);
+
+    let listener = tokio::net::UnixListener::bind(&engine).unwrap();
+    let answer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut head)
+            .await
+            .unwrap();
+        assert!(head[..read].starts_with(b"GET /version HTTP/1.1\r\n"));
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{ENGINE}",
+            ENGINE.len()
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut stream, reply.as_bytes())
+            .await
+            .unwrap();
+    };
+    let (present, ()) = tokio::join!(doctor(directory, &agent.socket, &workload), answer);
+    assert_eq!(verdict(&present.json(), "docker engine"), "ok");
+    assert!(
+        present.stdout.contains("version 20.10.24+dfsg1"),
+        "{present:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_wrong_configuration_is_one_of_the_findings() {
     let agent = Agent::start().await;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod broker;
+mod engine;
 mod host;
 mod state;
 
@@ -77,6 +78,7 @@ pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (config, mut checks) = configuration(global);
     checks.extend(host::checks(&config).await);
     checks.push(state::check(&config));
+    checks.extend(engine::checks(&config).await);
     checks.push(broker::check(&config).await);
     checks.extend(agent::checks(&Client::new(global.socket())).await);
     let worst = checks.iter().map(|check| check.verdict).max();

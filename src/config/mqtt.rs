@@ -29,6 +29,8 @@ section! {
         key_file: Option<PathBuf> = None, example = "/etc/ostler/device.key";
         /// Seconds without traffic after which a ping is sent, from 5 to 1200.
         keep_alive: Seconds<5, 1200> = Seconds::of(30);
+        /// The longest pause, in seconds from 1 to 3600, between two attempts to connect: they grow from one second, each cut short at random.
+        longest_pause: Seconds<1, 3600> = Seconds::of(60);
         /// The first levels of every topic.
         root_topic: RootTopic = RootTopic::default();
     }

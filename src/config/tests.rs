@@ -261,6 +261,7 @@ fn a_change_is_told_as_what_a_reload_can_do_and_what_it_cannot() {
         [
             "mqtt.url",
             "mqtt.keep-alive",
+            "mqtt.longest-pause",
             "mqtt.root-topic",
             "http.listen",
             "workload.miner.kind",

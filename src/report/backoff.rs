@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const BASE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// A connection that stood for so long was a good one. One that is taken over or thrown out right
 /// after it was accepted is not: the pauses go on growing.
@@ -12,12 +11,21 @@ const LASTED: Duration = Duration::from_secs(60);
 
 /// Full jitter: a pause is anywhere between nothing and a limit that doubles, so that a thousand devices
 /// do not come back to their broker in step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backoff {
+    longest: Duration,
     failures: u32,
 }
 
 impl Backoff {
+    /// No pause will be longer than this.
+    pub fn up_to(longest: Duration) -> Self {
+        Self {
+            longest,
+            failures: 0,
+        }
+    }
+
     /// The pause after a connection that stood for `stood`.
     pub fn after(&mut self, stood: Duration) -> Duration {
         if stood >= LASTED {
@@ -31,7 +39,7 @@ impl Backoff {
     /// The longest that the next pause can be.
     fn limit(&self) -> Duration {
         let doubled = 2u32.saturating_pow(self.failures.min(16));
-        BASE.saturating_mul(doubled).min(LONGEST)
+        BASE.saturating_mul(doubled).min(self.longest)
     }
 }
 
@@ -45,9 +53,11 @@ fn random_up_to(limit: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(60);
+
     #[test]
     fn the_limit_doubles_up_to_a_minute_and_only_a_lasting_connection_resets_it() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::up_to(LONGEST);
         let mut limits = Vec::new();
         for _ in 0..8 {
             limits.push(backoff.limit().as_secs());
@@ -62,7 +72,8 @@ mod tests {
 
     #[test]
     fn pauses_are_spread_over_the_whole_range_at_the_cap_too() {
-        let mut backoff = Backoff { failures: 20 };
+        let mut backoff = Backoff::up_to(LONGEST);
+        backoff.failures = 20;
         let pauses: Vec<_> = (0..200).map(|_| backoff.after(Duration::ZERO)).collect();
         assert!(pauses.iter().all(|pause| *pause <= LONGEST));
         // The chance that 200 fair draws miss a third of the range is 10^-35.

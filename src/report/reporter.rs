@@ -133,7 +133,7 @@ impl Reporter {
     /// Connects, and connects again, until it is stopped; then it sends what is left, for a few seconds at the
     /// most, and says goodbye. To be stopped after the engine, so that the last records are among that.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::up_to(self.settings.longest_pause);
         loop {
             let end = self.connect_and_serve(&stop).await;
             let stood = self.connected.take().map(|since| since.elapsed());
@@ -337,7 +337,7 @@ impl Reporter {
             && self.takeovers.tell()
         {
             let text = format!(
-                "the broker closes one connection after the other: does another client use the identifier `{}` (key `client-id`)?",
+                "the broker closes one connection after the other: does another client use the identifier `{}` (key `client-id`), or does the broker keep failing?",
                 self.settings.client_id
             );
             self.event(Level::Error, "client-id-contested", &text);

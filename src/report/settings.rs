@@ -25,6 +25,8 @@ pub struct Settings {
     pub key_file: Option<PathBuf>,
     /// After so long without traffic a ping is sent; a publish without its PUBACK for as long ends the connection.
     pub keep_alive: Duration,
+    /// The longest pause between two attempts to connect.
+    pub longest_pause: Duration,
     /// The first levels of every topic.
     pub root: String,
     /// Names the device in topics.
@@ -48,6 +50,7 @@ impl Settings {
             cert_file: mqtt.cert_file.clone(),
             key_file: mqtt.key_file.clone(),
             keep_alive: mqtt.keep_alive.into(),
+            longest_pause: mqtt.longest_pause.into(),
             root: mqtt.root_topic.as_str().to_owned(),
             device,
             groups,

@@ -138,3 +138,6 @@ impl<F: FnMut() -> Sample + Send + 'static> Sampler<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,7 @@ pub fn settings(broker: &Broker) -> Settings {
         cert_file: None,
         key_file: None,
         keep_alive: Duration::from_secs(5),
+        longest_pause: Duration::from_secs(60),
         root: "ostler".to_owned(),
         device: Name::new("attic").unwrap(),
         groups: vec![Name::new("roof").unwrap()],
@@ -84,6 +85,16 @@ impl Attic {
         Self::with(settings(broker)).await
     }
 
+    /// One that takes only what these keys have signed.
+    pub async fn trusting(broker: &Broker, keys: TrustedKeys) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, animal) = engine(directory.path()).await;
+        let submit = Arc::new(engine.clone());
+        let mut attic = Self::started(engine, animal, settings(broker), submit, keys);
+        attic._directory = Some(directory);
+        attic
+    }
+
     /// One with these settings.
     pub async fn with(settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -100,12 +111,22 @@ impl Attic {
         settings: Settings,
         submit: Arc<dyn Submit>,
     ) -> Self {
+        Self::started(engine, animal, settings, submit, TrustedKeys::default())
+    }
+
+    fn started(
+        engine: Engine,
+        animal: Arc<Animal>,
+        settings: Settings,
+        submit: Arc<dyn Submit>,
+        keys: TrustedKeys,
+    ) -> Self {
         let (device, device_seen) = watch::channel(Some(device(&engine, settings.session)));
         let clock = ClockSync::default();
         clock.set(true);
         let parts = Parts {
             settings,
-            keys: TrustedKeys::default(),
+            keys,
             engine: engine.clone(),
             device: device_seen,
             clock,

@@ -1,8 +1,11 @@
 //! Commands: done once, answered, and acknowledged only when they are durable.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use ostler::protocol::State;
+use ostler::report::signature::TrustedKeys;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -65,6 +68,69 @@ async fn a_command_to_a_group_and_one_without_a_promise_are_run_too() {
         .await;
     watcher
         .message("ostler/attic/operation/q0", |record| {
+            record["state"] == "succeeded"
+        })
+        .await;
+}
+
+/// Signs a command for the attic in the way that the documentation tells an operator.
+fn sign(directory: &Path, key: &str, operation: &str, command: &str) -> String {
+    let script = format!(
+        "printf 'ostler-command-1\\nattic\\n{operation}\\n%s' \"$1\" > message &&
+         openssl pkeyutl -sign -rawin -inkey {key} -in message | openssl base64 -A"
+    );
+    let signature = run(directory, &["sh", "-c", &script, "sh", command]);
+    json!({"command": command, "signature": signature}).to_string()
+}
+
+fn run(directory: &Path, words: &[&str]) -> String {
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn where_keys_are_trusted_only_signed_commands_are_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    for key in ["operator.key", "stranger.key"] {
+        run(
+            directory,
+            &["openssl", "genpkey", "-algorithm", "ed25519", "-out", key],
+        );
+    }
+    let public = "openssl pkey -in operator.key -pubout -out operator.pem";
+    run(directory, &public.split(' ').collect::<Vec<_>>());
+    let keys = TrustedKeys::read(&[directory.join("operator.pem")]).unwrap();
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let mut attic = Attic::trusting(&broker, keys).await;
+    attic.connected().await;
+    for (id, signed) in [
+        ("plain", r#"{"id":"plain"}"#.to_owned()),
+        (
+            "forged",
+            sign(directory, "stranger.key", "stop", r#"{"id":"forged"}"#),
+        ),
+        (
+            "turned",
+            sign(directory, "operator.key", "start", r#"{"id":"turned"}"#),
+        ),
+    ] {
+        watcher.command("stop", signed).await;
+        let topic = format!("ostler/attic/operation/{id}");
+        let refusal = watcher.message(&topic, |_| true).await;
+        assert_eq!(refusal["failure"]["reason"], "unauthorised", "{refusal}");
+    }
+    assert!(attic.animal.running());
+    let good = sign(directory, "operator.key", "stop", r#"{"id":"good"}"#);
+    watcher.command("stop", good).await;
+    watcher
+        .message("ostler/attic/operation/good", |record| {
             record["state"] == "succeeded"
         })
         .await;

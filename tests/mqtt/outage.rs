@@ -1,10 +1,13 @@
 //! The broker goes and comes back.
 
 use nix::sys::signal::Signal;
+use std::time::Duration;
+
 use ostler::protocol::Presence;
+use ostler::report::Settings;
 use serde_json::{Value, json};
 
-use super::attic::{Attic, available};
+use super::attic::{Attic, available, settings};
 use super::broker::{Broker, Setup};
 use super::watcher::Watcher;
 
@@ -156,4 +159,50 @@ async fn a_broker_that_hangs_is_noticed() {
     attic.connected().await;
     attic.link("sent", |link| link.waiting == 0).await;
     broker.kill();
+}
+
+/// The broker is killed again and again; whoever asks sends again what has no answer, as the protocol says.
+#[tokio::test]
+async fn a_broker_that_is_killed_fifty_times_loses_no_command_and_runs_none_twice() {
+    const KILLS: u32 = 50;
+    let mut broker = Broker::start();
+    let mut attic = Attic::with(Settings {
+        longest_pause: Duration::from_millis(100),
+        ..settings(&broker)
+    })
+    .await;
+    attic.connected().await;
+    let mut asked = 0;
+    for kill in 0..KILLS {
+        let watcher = Watcher::at(&broker).await;
+        for number in 0..=kill % 3 {
+            let id = asked + number;
+            let payload = json!({"id": format!("r{id}")}).to_string();
+            watcher.pour("ostler/attic/command/restart", &payload).await;
+        }
+        asked += kill % 3 + 1;
+        broker.kill();
+        broker.resume_service();
+        let mut watcher = Watcher::at(&broker).await;
+        let unanswered = |watcher: &Watcher| {
+            (0..asked).rev().take(3).find(|id| {
+                let topic = format!("ostler/attic/operation/r{id}");
+                let ended = |record: &Value| record["state"] == "succeeded";
+                !watcher.on(&topic).iter().any(ended)
+            })
+        };
+        attic.link("back", |link| link.connected).await;
+        for id in (0..asked).rev().take(3) {
+            watcher
+                .command("restart", json!({"id": format!("r{id}")}).to_string())
+                .await;
+        }
+        watcher
+            .until("answer to every command", |watcher| {
+                unanswered(watcher).is_none().then_some(())
+            })
+            .await;
+    }
+    // The first run is that of the workload in memory itself.
+    assert_eq!(attic.animal.runs(), asked + 1);
 }

@@ -99,6 +99,8 @@ impl Error {
             Error::Denied { .. } => Exit::NotPermitted,
             Error::Refused(_) => Exit::Refused,
             Error::Answered { status, .. } if status.is_client_error() => Exit::Refused,
+            // It says itself what it could not do; without a word, it had no place for the question.
+            Error::Answered { body, .. } if !body.is_null() => Exit::Failure,
             Error::Absent { .. }
             | Error::Silent { .. }
             | Error::Broken { .. }

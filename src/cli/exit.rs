@@ -12,7 +12,7 @@ use super::client;
 pub enum Exit {
     /// All done; what was asked for is so.
     Success = 0,
-    /// The operation failed, a check failed, or the agent ended with an error.
+    /// The operation failed, the agent could not find out what was asked, a check failed, or the agent ended with an error.
     Failure = 1,
     /// The agent refused the command: nothing was done.
     Refused = 2,

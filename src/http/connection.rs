@@ -75,7 +75,11 @@ pub(super) async fn serve(
             }
         }
     };
-    if let Err(error) = ended {
+    // A reader of events has no other way to leave than to hang up.
+    let left = visit.streams.load(Ordering::Relaxed);
+    if let Err(error) = ended
+        && !left
+    {
         hall.counts.broken_connections.add(1);
         tracing::debug!(?door, %error, "a connection broke");
     }

@@ -66,6 +66,16 @@ async fn logs_are_printed_as_they_are() {
 }
 
 #[tokio::test]
+async fn what_the_agent_cannot_do_is_a_failure_and_not_its_absence() {
+    let agent = Agent::start().await;
+    agent.animal.refuse_logs();
+    let ended = ask(&agent, &["logs", "miner", "--json"]).await;
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert_eq!(ended.json()["error"]["reason"], "runtime-absent");
+    assert!(ended.stderr.contains("it was forgotten"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_reader_who_has_gone_is_no_error() {
     let agent = Agent::start().await;
     let mut command = ostler(&["logs", "miner", "-n", "10000"]);

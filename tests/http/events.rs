@@ -116,6 +116,8 @@ async fn streams_are_bounded_and_their_places_come_free() {
     tokio::time::timeout(crate::inn::DEADLINE, free)
         .await
         .expect("a place comes free");
+    let health = get(&agent, "/v1/health").await.json();
+    assert_eq!(health["http"]["broken_connections"], 0, "{health}");
 }
 
 #[tokio::test]

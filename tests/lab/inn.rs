@@ -40,6 +40,7 @@ struct Body {
     run: u32,
     hold_stops: bool,
     refuse_starts: bool,
+    refuse_logs: bool,
 }
 
 impl Animal {
@@ -56,6 +57,11 @@ impl Animal {
     /// How often it was started.
     pub fn runs(&self) -> u32 {
         self.state.lock().unwrap().run
+    }
+
+    /// From now on its log cannot be read.
+    pub fn refuse_logs(&self) {
+        self.state.lock().unwrap().refuse_logs = true;
     }
 
     /// Whether it runs.
@@ -124,6 +130,12 @@ impl Runtime for Animal {
     }
 
     async fn logs(&self, lines: usize, _bytes: usize) -> Result<String, Error> {
+        if self.state.lock().unwrap().refuse_logs {
+            return Err(Error::Absent {
+                runtime: "memory".to_owned(),
+                detail: "it was forgotten".to_owned(),
+            });
+        }
         Ok((1..=lines).map(|line| format!("line {line}\n")).collect())
     }
 

@@ -29,6 +29,8 @@ pub(super) enum Arguments {
     Restart { grace: Option<Duration> },
     /// Of `snapshot`.
     Snapshot(Snapshot),
+    /// Of `restore`.
+    Restore(Restore),
     /// Of `verify`.
     Verify(Verify),
     /// Of `prune`: none.
@@ -50,6 +52,17 @@ pub(super) struct Snapshot {
     /// Whether the conditions of the workload's kind are passed over. The structural ones never are.
     #[serde(default)]
     pub force: bool,
+}
+
+/// The arguments of `restore`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restore {
+    /// Which snapshot; the newest good one where it is left out.
+    pub snapshot: Option<Name>,
+    /// For a disk that has no room for a copy: tables become names of the snapshot's own files.
+    #[serde(default)]
+    pub link: bool,
 }
 
 /// The arguments of `verify`.
@@ -97,6 +110,7 @@ impl Arguments {
                 grace: grace(operation, args)?,
             }),
             Operation::Snapshot => typed(operation, args).map(Arguments::Snapshot),
+            Operation::Restore => typed(operation, args).map(Arguments::Restore),
             Operation::Verify => typed(operation, args).map(Arguments::Verify),
             Operation::Prune => typed::<None>(operation, args).map(|None {}| Arguments::Prune),
             Operation::Logs => {
@@ -117,7 +131,11 @@ impl Operation {
     pub(super) fn is_beside_the_lane(self) -> bool {
         match self {
             Operation::Verify | Operation::Prune | Operation::Logs | Operation::Cancel => true,
-            Operation::Start | Operation::Stop | Operation::Restart | Operation::Snapshot => false,
+            Operation::Start
+            | Operation::Stop
+            | Operation::Restart
+            | Operation::Snapshot
+            | Operation::Restore => false,
         }
     }
 }

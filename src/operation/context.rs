@@ -120,6 +120,25 @@ impl Context {
         self.record.recoveries > 0
     }
 
+    /// Whether a step was done, in this life or an earlier one.
+    pub fn is_done(&self, name: &str) -> bool {
+        self.record
+            .step(name)
+            .is_some_and(|step| step.state == StepState::Done)
+    }
+
+    /// Whether a step was at least begun.
+    pub fn has_begun(&self, name: &str) -> bool {
+        self.record.step(name).is_some()
+    }
+
+    /// Forgets steps, so that they are done again.
+    pub fn forget_steps(&mut self, names: &[&str]) {
+        self.record
+            .steps
+            .retain(|step| !names.contains(&step.name.as_str()));
+    }
+
     /// Whether it was interrupted so often that it must be what brings the agent down.
     pub fn given_up(&self) -> bool {
         self.record.recoveries > MAX_RECOVERIES

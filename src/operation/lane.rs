@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power, prune, snapshot, verify};
+use super::{logs, power, prune, restore, snapshot, verify};
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
 
@@ -216,6 +216,7 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Stop { grace } => power::stop(context, grace).await,
         Arguments::Restart { grace } => power::restart(context, grace).await,
         Arguments::Snapshot(asked) => snapshot::snapshot(context, asked).await,
+        Arguments::Restore(asked) => restore::restore(context, asked).await,
         Arguments::Verify(asked) => verify::verify(context, asked).await,
         Arguments::Prune => prune::prune(context).await,
         Arguments::Logs { lines } => logs::logs(context, lines).await,

@@ -17,6 +17,7 @@ mod logs;
 mod observe;
 mod power;
 mod prune;
+mod restore;
 mod snapshot;
 mod snapshots;
 mod verify;

@@ -77,7 +77,7 @@ fn plan(context: &mut Context, found: &Found, steps: &[&str]) -> Result<(), Fail
     Ok(())
 }
 
-async fn bring_down(
+pub(super) async fn bring_down(
     context: &mut Context,
     found: &Found,
     grace: Option<Duration>,
@@ -118,6 +118,18 @@ async fn end_run(
     Ok(Did {
         changed,
         detail: Some(detail.to_owned()),
+    })
+}
+
+/// Stops the workload, whichever run of it that is.
+pub(super) async fn end_any_run(workload: &Workload) -> Result<Did, Failure> {
+    let grace = workload.times().grace;
+    let stopped = retry(START_PATIENCE, || workload.runtime.stop(grace))
+        .await
+        .map_err(failure_of)?;
+    Ok(Did {
+        changed: stopped != Stopped::Already,
+        detail: None,
     })
 }
 

@@ -204,7 +204,7 @@ async fn stopped(
     confirmed.map(|()| cut)
 }
 
-async fn arm(workload: &Workload, after: Duration) -> Result<Did, Failure> {
+pub(super) async fn arm(workload: &Workload, after: Duration) -> Result<Did, Failure> {
     let armed = workload.runtime.arm(after).await.map_err(failure_of)?;
     let detail = match armed {
         true => format!(
@@ -290,7 +290,7 @@ async fn seal(
 }
 
 /// A snapshot is never taken up in the middle: what a step gives is there.
-fn whole<T>(given: Option<T>) -> Result<T, Failure> {
+pub(super) fn whole<T>(given: Option<T>) -> Result<T, Failure> {
     given.ok_or_else(|| {
         Failure::new(
             Reason::Interrupted,

@@ -96,7 +96,9 @@ impl Workload {
     pub fn capability(&self) -> Capability {
         let can = |operation: &Operation| match operation {
             Operation::Cancel => false,
-            Operation::Snapshot | Operation::Verify | Operation::Prune => self.snapshots.is_some(),
+            Operation::Snapshot | Operation::Restore | Operation::Verify | Operation::Prune => {
+                self.snapshots.is_some()
+            }
             Operation::Start | Operation::Stop | Operation::Restart | Operation::Logs => true,
         };
         let operations = Operation::ALL.into_iter().filter(can).collect();

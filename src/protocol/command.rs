@@ -21,6 +21,8 @@ pub enum Operation {
     Restart,
     /// Take a snapshot of a workload's data: stopped for milliseconds, or not at all.
     Snapshot,
+    /// Put a snapshot in the place of a workload's data, by one exchange.
+    Restore,
     /// Read a snapshot again, to its last byte.
     Verify,
     /// Remove the snapshots that the rules do not keep.
@@ -33,11 +35,12 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 8] = [
+    pub const ALL: [Operation; 9] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
         Operation::Snapshot,
+        Operation::Restore,
         Operation::Verify,
         Operation::Prune,
         Operation::Logs,
@@ -51,6 +54,7 @@ impl Operation {
             Operation::Stop => "stop",
             Operation::Restart => "restart",
             Operation::Snapshot => "snapshot",
+            Operation::Restore => "restore",
             Operation::Verify => "verify",
             Operation::Prune => "prune",
             Operation::Logs => "logs",

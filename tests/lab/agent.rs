@@ -1,6 +1,9 @@
 //! The agent itself: the binary that was built, in the foreground, in a directory of its own.
 
+#![allow(dead_code, reason = "each suite uses its own part of this")]
+
 use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -21,8 +24,14 @@ pub struct Agent {
 impl Agent {
     /// A device with this configuration; the keys `state-dir` and `http` are added. Nothing runs yet.
     pub fn new(config: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("ostler-").tempdir_in("/tmp").unwrap();
-        let agent = Self { directory, child: None };
+        let directory = tempfile::Builder::new()
+            .prefix("ostler-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let agent = Self {
+            directory,
+            child: None,
+        };
         agent.configure(config);
         agent
     }
@@ -31,8 +40,12 @@ impl Agent {
     pub fn configure(&self, config: &str) {
         let state_dir = self.state_dir();
         let socket = self.socket();
-        let text = format!("state-dir = {state_dir:?}\n\n{config}\n[http]\nlisten = []\nsocket = {socket:?}\n");
-        File::create(self.path("ostler.toml")).and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).unwrap();
+        let text = format!(
+            "state-dir = {state_dir:?}\n\n{config}\n[http]\nlisten = []\nsocket = {socket:?}\n"
+        );
+        File::create(self.path("ostler.toml"))
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .unwrap();
     }
 
     /// A path in the device's directory.
@@ -51,7 +64,9 @@ impl Agent {
     /// Starts the agent and waits until it answers.
     pub fn start(&mut self) {
         self.spawn(&[]);
-        self.wait_until("the agent answers", |agent| agent.try_json(&["status"]).is_some());
+        self.wait_until("the agent answers", |agent| {
+            UnixStream::connect(agent.socket()).is_ok()
+        });
     }
 
     /// Starts the agent with a power cut at an instant of its file operations; 0 is never.
@@ -66,7 +81,11 @@ impl Agent {
 
     fn spawn(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("agent.log"))
+            .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_ostler"))
             .args(["run", "--config"])
             .arg(self.path("ostler.toml"))
@@ -91,6 +110,18 @@ impl Agent {
             self.child = None;
         }
         status
+    }
+
+    /// Whether it ends by itself within this time.
+    pub fn ended_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if self.ended().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
     }
 
     /// `kill -9`.
@@ -137,19 +168,28 @@ impl Agent {
     /// Runs an `ostler` command with `--json` and reads what it printed; `None` where it failed or printed no JSON.
     pub fn try_json(&self, arguments: &[&str]) -> Option<Value> {
         let output = self.cli(&[arguments, &["--json"]].concat());
-        serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())
+        serde_json::from_slice(&output.stdout)
+            .ok()
+            .filter(|_| output.status.success())
     }
 
     /// The record of an operation, as it is in the journal.
     pub fn journalled(&self, id: &str) -> Option<Value> {
-        let text = fs::read(self.state_dir().join("operations").join(format!("{id}.json"))).ok()?;
+        let text = fs::read(
+            self.state_dir()
+                .join("operations")
+                .join(format!("{id}.json")),
+        )
+        .ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Waits for the end of an operation and gives its record.
     pub fn wait_for(&self, id: &str) -> Value {
         self.wait_until(&format!("operation {id} ends"), |agent| {
-            agent.journalled(id).is_some_and(|record| !["accepted", "running"].contains(&record["state"].as_str().unwrap()))
+            agent.journalled(id).is_some_and(|record| {
+                !["accepted", "running"].contains(&record["state"].as_str().unwrap())
+            })
         });
         self.journalled(id).unwrap()
     }
@@ -158,7 +198,11 @@ impl Agent {
     pub fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
-            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not within {PATIENCE:?}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -179,7 +223,10 @@ impl Drop for Agent {
 }
 
 fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -187,10 +234,16 @@ fn signal(pid: u32, name: &str) {
 fn powercut() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("powercut-{}.so", std::process::id()));
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("powercut-{}.so", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/powercut.c");
-        let status =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status().unwrap();
+        let status = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl")
+            .status()
+            .unwrap();
         assert!(status.success());
         library
     })

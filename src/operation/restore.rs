@@ -1,0 +1,340 @@
+//! The operation `restore`: staged while the workload runs, committed by one exchange, undone where it does not help.
+
+use serde_json::json;
+
+use super::arguments;
+use super::context::{Context, Did};
+use super::labour::{Limits, failure_of};
+use super::power;
+use super::snapshot::{arm, whole};
+use super::snapshots::Snapshots;
+use crate::data::exchange::{Exchange, Goal};
+use crate::data::place::Method;
+use crate::data::store::Exclusive;
+use crate::data::{self, Control, Level, Manifest, Staged, Store, in_use};
+use crate::protocol::{Failure, Found, Name, Reason};
+
+/// Restores a snapshot.
+pub(super) async fn restore(
+    context: &mut Context,
+    asked: arguments::Restore,
+) -> Result<(), Failure> {
+    let plan = context.snapshots()?.clone();
+    let store = plan.open()?;
+    let found = context.found().await?;
+    if context.recovered() {
+        return recover(context, &store, &found).await;
+    }
+    let manifest = choose(context, &plan, &store, asked.snapshot)?;
+    verify(context, &plan, &store, &manifest.name).await?;
+    let staged = stage(context, &plan, &store, &manifest, asked.link).await?;
+    context.record.output = Some(json!({
+        "snapshot": manifest.name,
+        "height": manifest.height,
+        "bytes": manifest.total_bytes,
+        "files": manifest.files.len(),
+    }));
+    if context.record.dry_run {
+        let discard =
+            move |control: &mut Control| staged.1.discard(control).map(|()| ((), Did::default()));
+        context
+            .labour("discard", Limits::default(), discard)
+            .await?;
+        context.record.changed = Some(false);
+        return Ok(());
+    }
+    replace(context, &plan, &found, staged).await
+}
+
+/// Stop, exchange, start, confirm; or, where the workload does not come up on the new data, all of it back.
+pub(super) async fn replace(
+    context: &mut Context,
+    plan: &Snapshots,
+    found: &Found,
+    (exclusive, staged): (Exclusive, Staged),
+) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    context.step("arm", arm(&workload, plan.dead_man)).await?;
+    let exchanged = match power::bring_down(context, found, None).await {
+        Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
+        Err(failure) => Err(failure),
+    };
+    match exchanged {
+        Ok(()) => settle(context, exclusive, found).await,
+        Err(failure) => {
+            // The journal of the exchange, where it was begun, says how to undo it.
+            back(context, exclusive.store()).await?;
+            come_up(context, found).await?;
+            Err(failure)
+        }
+    }
+}
+
+/// The snapshot that was asked for, or the newest good one.
+fn choose(
+    context: &Context,
+    plan: &Snapshots,
+    store: &Store,
+    name: Option<Name>,
+) -> Result<Manifest, Failure> {
+    let wanted = data::Workload {
+        kind: context.workload.kind.name().to_owned(),
+        identity: plan.identity.clone(),
+    };
+    let manifest = match name {
+        Some(name) => store.get(&name).map_err(|error| failure_of(&error))?,
+        None => {
+            let list = store.list().map_err(|error| failure_of(&error))?;
+            let newest = list
+                .into_iter()
+                .rev()
+                .filter(|stored| stored.is_good())
+                .find_map(|stored| stored.manifest.ok());
+            newest.ok_or_else(|| {
+                let message = format!(
+                    "{} holds no good snapshot; take one first, or fetch one",
+                    store.path().display()
+                );
+                Failure::new(Reason::NotPossible, message)
+            })?
+        }
+    };
+    manifest
+        .refuse_other(&wanted)
+        .map_err(|error| failure_of(&error))?;
+    Ok(manifest)
+}
+
+async fn verify(
+    context: &mut Context,
+    plan: &Snapshots,
+    store: &Store,
+    name: &Name,
+) -> Result<(), Failure> {
+    let (store, verified) = (store.clone(), name.clone());
+    let verify = move |control: &mut Control| {
+        let report = data::verify(&store, &verified, Level::L3, control)?;
+        Ok((report.damages, Did::default()))
+    };
+    let limits = Limits {
+        rate: plan.rate,
+        budget: None,
+    };
+    let damages = context
+        .labour("verify", limits, verify)
+        .await?
+        .unwrap_or_default();
+    match damages.first() {
+        None => Ok(()),
+        Some(damage) => Err(Failure::new(
+            Reason::Damaged,
+            format!(
+                "snapshot {name} is damaged and marked bad: {}: {}",
+                damage.path, damage.what
+            ),
+        )),
+    }
+}
+
+async fn stage(
+    context: &mut Context,
+    plan: &Snapshots,
+    store: &Store,
+    manifest: &Manifest,
+    link: bool,
+) -> Result<(Exclusive, Staged), Failure> {
+    let (store, manifest, live) = (store.clone(), manifest.clone(), plan.source.root.clone());
+    let (method, reserve) = (link.then_some(Method::Link), plan.reserve);
+    let stage = move |control: &mut Control| {
+        let exclusive = store.lock(control)?;
+        let staged = Staged::build(&exclusive, &manifest, &live, method, reserve, control)?;
+        Ok(((exclusive, staged), Did::default()))
+    };
+    whole(
+        context
+            .labour(
+                "stage",
+                Limits {
+                    rate: plan.rate,
+                    budget: None,
+                },
+                stage,
+            )
+            .await?,
+    )
+}
+
+/// The commit point. What snapshots never hold is carried over first: keys and signing state, as they are at the stop.
+async fn exchange(
+    context: &mut Context,
+    plan: &Snapshots,
+    journal: std::path::PathBuf,
+    staged: Staged,
+) -> Result<(), Failure> {
+    let (exclude, live) = (plan.source.exclude.clone(), plan.source.root.clone());
+    let exchange = move |control: &mut Control| {
+        in_use::refuse_in_use(&live, control)?;
+        let carried = staged.carry(&exclude, control)?;
+        staged.exchange(&journal)?.commit()?;
+        let detail = Some(format!(
+            "{} files of its identity carried over",
+            carried.len()
+        ));
+        Ok((
+            (),
+            Did {
+                changed: true,
+                detail,
+            },
+        ))
+    };
+    context
+        .labour("exchange", Limits::default(), exchange)
+        .await
+        .map(drop)
+}
+
+/// After the commit: the workload proves the new data, or the old data comes back.
+async fn settle(context: &mut Context, exclusive: Exclusive, found: &Found) -> Result<(), Failure> {
+    if let Err(failure) = come_up(context, found).await {
+        let workload = context.workload.clone();
+        context
+            .step("stop again", power::end_any_run(&workload))
+            .await?;
+        back(context, exclusive.store()).await?;
+        // Steps of these names were tried on the new data.
+        context.forget_steps(&["start", "confirm"]);
+        come_up(context, found).await?;
+        let message = format!(
+            "it did not come up on the snapshot, so the old data is back: {}",
+            failure.message
+        );
+        return Err(Failure::new(failure.reason, message));
+    }
+    context.let_go();
+    discard(context, exclusive.store()).await
+}
+
+async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    if found.running {
+        power::bring_up(context, power::START_PATIENCE).await?;
+    }
+    if let Err(error) = context.workload.runtime.disarm().await {
+        tracing::warn!(
+            "the dead-man of {} stays armed: {error}",
+            context.workload.name
+        );
+    }
+    match found.running {
+        true => power::confirm(context).await,
+        false => Ok(()),
+    }
+}
+
+/// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
+async fn back(context: &mut Context, store: &Store) -> Result<(), Failure> {
+    let journal = store.exchange_journal();
+    let back = move |control: &mut Control| {
+        let Some(mut exchange) = Exchange::pending(&journal)? else {
+            return Ok(((), Did::default()));
+        };
+        if exchange.goal() != Goal::Discard {
+            exchange.undo()?;
+        }
+        exchange.finish(control)?;
+        Ok((
+            (),
+            Did {
+                changed: true,
+                detail: Some("the old data is back".to_owned()),
+            },
+        ))
+    };
+    context
+        .labour("exchange back", Limits::default(), back)
+        .await
+        .map(drop)
+}
+
+/// Removes the old data, last of all and entry by entry.
+async fn discard(context: &mut Context, store: &Store) -> Result<(), Failure> {
+    let journal = store.exchange_journal();
+    let discard = move |control: &mut Control| {
+        if let Some(exchange) = Exchange::pending(&journal)? {
+            exchange.finish(control)?;
+        }
+        Ok((
+            (),
+            Did {
+                changed: true,
+                detail: None,
+            },
+        ))
+    };
+    context
+        .labour("discard", Limits::default(), discard)
+        .await
+        .map(drop)
+}
+
+/// After an interruption: finished where the exchange had been committed, undone where it had not.
+async fn recover(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
+    context.forget_steps(&["take up"]);
+    let lock = store.clone();
+    let lock = move |control: &mut Control| {
+        lock.lock(control)
+            .map(|exclusive| (exclusive, Did::default()))
+    };
+    let exclusive = whole(context.labour("take up", Limits::default(), lock).await?)?;
+    let pending =
+        Exchange::pending(&store.exchange_journal()).map_err(|error| failure_of(&error))?;
+    let goal = pending.as_ref().map(Exchange::goal);
+    let complete = pending.as_ref().is_some_and(Exchange::is_complete);
+
+    let committed = match goal {
+        Some(Goal::Forward | Goal::Discard) => !context.has_begun("exchange back"),
+        Some(Goal::Back) => false,
+        None => context.is_done("exchange") && !context.has_begun("exchange back"),
+    };
+    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
+        // Trees are about to be moved, and a timer may have started the workload meanwhile.
+        context.forget_steps(&["stop again"]);
+        let workload = context.workload.clone();
+        context
+            .step("stop again", power::end_any_run(&workload))
+            .await?;
+    }
+    if committed {
+        go_on(context, store).await?;
+        return settle(context, exclusive, found).await;
+    }
+    context.forget_steps(&["exchange back", "start", "confirm"]);
+    back(context, store).await?;
+    come_up(context, found).await?;
+    Err(Failure::new(
+        Reason::Interrupted,
+        "the agent was interrupted before the new data was in place: the old data is, and the workload is as it was",
+    ))
+}
+
+/// Brings an exchange that was committed to its end.
+async fn go_on(context: &mut Context, store: &Store) -> Result<(), Failure> {
+    let journal = store.exchange_journal();
+    let go_on = move |_: &mut Control| {
+        if let Some(mut exchange) = Exchange::pending(&journal)? {
+            exchange.commit()?;
+        }
+        Ok((
+            (),
+            Did {
+                changed: true,
+                detail: None,
+            },
+        ))
+    };
+    context.forget_steps(&["exchange"]);
+    context
+        .labour("exchange", Limits::default(), go_on)
+        .await
+        .map(drop)
+}

@@ -11,6 +11,7 @@ use crate::operation::{Snapshots, Times, Workload};
 use crate::protocol::Name;
 use crate::runtime::Runtime;
 use crate::runtime::docker::{self, Docker};
+use crate::runtime::systemd::Systemd;
 use crate::workload::Kind;
 use crate::workload::generic::Generic;
 use crate::workload::helium::Helium;
@@ -52,6 +53,7 @@ fn build(workload: &config::Workload) -> anyhow::Result<Workload> {
                 .unwrap_or_else(|| PathBuf::from(DOCKER_SOCKET));
             Arc::new(Docker::new(socket, docker.container.to_string())?)
         }
+        config::Runtime::Systemd(systemd) => Arc::new(Systemd::new(systemd.unit.clone())),
     };
     let kind: Arc<dyn Kind> = match workload.kind {
         config::Kind::Helium => Arc::new(Helium),

@@ -38,7 +38,7 @@ pub use mqtt::{Mqtt, RootTopic};
 pub use seconds::Seconds;
 use section::section;
 pub use snapshot::{Snapshot, Way};
-pub use workload::{Docker, Kind, Runtime, Workload};
+pub use workload::{Docker, Kind, Runtime, Systemd, Workload};
 
 /// Where the configuration is looked for when nobody names a file.
 pub const DEFAULT_PATH: &str = "/etc/ostler/ostler.toml";

@@ -2,7 +2,7 @@
 
 use super::section::Key;
 use super::written::inline;
-use super::{Commands, Config, Device, Docker, Http, Mqtt, Snapshot, Telemetry, Workload};
+use super::{Commands, Config, Device, Docker, Http, Mqtt, Snapshot, Systemd, Telemetry, Workload};
 
 /// A table as it is shown.
 struct Table {
@@ -35,7 +35,10 @@ const TABLES: &[Table] = &[
     table!("[workload.snapshot]", Snapshot, optional = false),
 ];
 
-const RUNTIMES: &[Table] = &[table!("docker = { … }", Docker, optional = false)];
+const RUNTIMES: &[Table] = &[
+    table!("docker = { … }", Docker, optional = false),
+    table!("systemd = { … }", Systemd, optional = false),
+];
 
 /// The keys of a table that are no tables of their own; `within` is its name and a dot, or nothing for the whole file.
 fn plain(keys: &'static [Key], within: &str) -> Vec<&'static Key> {

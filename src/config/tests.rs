@@ -77,6 +77,9 @@ fn everything_can_be_set() {
         grace = 600
         ready-timeout = 3600
         probe-interval = 3600
+        [[workload]]
+        name = "node"
+        runtime = { systemd = { unit = "node@1.service" } }
         "#,
     )
     .unwrap();
@@ -86,9 +89,15 @@ fn everything_can_be_set() {
     assert_eq!(config.http.listen.len(), 2);
     let miner = &config.workload[0];
     assert_eq!(miner.kind, Kind::Helium);
-    let Runtime::Docker(docker) = &miner.runtime;
+    let Runtime::Docker(docker) = &miner.runtime else {
+        panic!("{:?}", miner.runtime);
+    };
     assert_eq!(docker.container.as_str(), "validator");
     assert_eq!(std::time::Duration::from(miner.grace).as_secs(), 600);
+    let Runtime::Systemd(systemd) = &config.workload[1].runtime else {
+        panic!("{:?}", config.workload[1].runtime);
+    };
+    assert_eq!(systemd.unit.as_str(), "node@1.service");
     // What `ostler config show` prints says the same.
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }
@@ -156,15 +165,23 @@ fn each_mistake_is_told_with_file_line_and_key() {
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = { pm2 = {} }",
-            "ostler.toml:3: workload[0].runtime.pm2: unknown key `pm2`, expected `docker`",
+            "ostler.toml:3: workload[0].runtime.pm2: unknown key `pm2`, expected `docker` or `systemd`",
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = \"docker\"",
-            "ostler.toml:3: workload[0].runtime: invalid type: string \"docker\", expected a table such as { docker = { container = \"miner\" } }",
+            "ostler.toml:3: workload[0].runtime: invalid type: string \"docker\", expected a table such as { docker = { container = \"miner\" } } or { systemd = { unit = \"harmony.service\" } }",
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = {}",
-            "ostler.toml:3: workload[0].runtime: names no runtime: write { docker = { container = \"…\" } }",
+            "ostler.toml:3: workload[0].runtime: names no runtime: write { docker = { container = \"…\" } } or { systemd = { unit = \"….service\" } }",
+        ),
+        (
+            "[[workload]]\nname = \"node\"\nruntime = { systemd = { unit = \"node.service\" }, docker = { container = \"node\" } }",
+            "ostler.toml:3: workload[0].runtime: names two runtimes: a workload has one",
+        ),
+        (
+            "[[workload]]\nname = \"node\"\nruntime = { systemd = { unit = \"node\" } }",
+            "ostler.toml:3: workload[0].runtime.systemd.unit: the unit `node` does not end in `.service`",
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = { docker = { name = \"miner\" } }",
@@ -225,7 +242,7 @@ data-dir = "/"
         "ostler.toml:15: workload[1].identity-files: `` must be relative to the data directory, without `.` or `..`",
         "ostler.toml:12: workload[1].name: another workload is called `miner` already",
         "ostler.toml:19: workload[2].data-dir: must not be the root directory",
-        "ostler.toml:18: workload[2].runtime: `miner` drives the same container",
+        "ostler.toml:18: workload[2].runtime: `miner` drives the same container or unit",
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), told);
 }

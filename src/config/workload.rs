@@ -10,6 +10,7 @@ use super::seconds::Seconds;
 use super::section::section;
 use super::snapshot::Snapshot;
 use crate::protocol::Name;
+use crate::runtime::systemd::UnitName;
 
 section! {
     /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner` is looked after.
@@ -45,6 +46,14 @@ section! {
     }
 }
 
+section! {
+    /// A service of systemd.
+    Systemd {
+        /// The unit's name.
+        unit: UnitName, example = "harmony.service";
+    }
+}
+
 /// What a workload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,26 +79,33 @@ impl fmt::Display for Kind {
 pub enum Runtime {
     /// A container of the Docker engine.
     Docker(Docker),
+    /// A service of systemd.
+    Systemd(Systemd),
 }
 
 /// A runtime as it is written: a table with one of these keys. Serde's own messages about enums are of no help.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a table such as { docker = { container = \"miner\" } }"
+    expecting = "a table such as { docker = { container = \"miner\" } } or { systemd = { unit = \"harmony.service\" } }"
 )]
 struct GivenRuntime {
     docker: Option<Docker>,
+    systemd: Option<Systemd>,
 }
 
 impl TryFrom<GivenRuntime> for Runtime {
     type Error = &'static str;
 
     fn try_from(given: GivenRuntime) -> Result<Self, Self::Error> {
-        given
-            .docker
-            .map(Runtime::Docker)
-            .ok_or("names no runtime: write { docker = { container = \"…\" } }")
+        match (given.docker, given.systemd) {
+            (Some(docker), None) => Ok(Runtime::Docker(docker)),
+            (None, Some(systemd)) => Ok(Runtime::Systemd(systemd)),
+            (None, None) => Err(
+                "names no runtime: write { docker = { container = \"…\" } } or { systemd = { unit = \"….service\" } }",
+            ),
+            (Some(_), Some(_)) => Err("names two runtimes: a workload has one"),
+        }
     }
 }
 
@@ -113,15 +129,8 @@ impl Workload {
     }
 
     pub(super) fn check(&self, at: &str, problems: &mut Problems) {
-        let Runtime::Docker(docker) = &self.runtime;
-        if docker.container.as_str().starts_with('_') {
-            problems.add(
-                format!("{at}.runtime.docker.container"),
-                "the engine's names begin with a letter or a digit",
-            );
-        }
-        if let Some(socket) = &docker.socket {
-            super::check_absolute(&format!("{at}.runtime.docker.socket"), socket, problems);
+        if let Runtime::Docker(docker) = &self.runtime {
+            docker.check(&format!("{at}.runtime.docker"), problems);
         }
         let identity_files = format!("{at}.identity-files");
         match &self.data_dir {
@@ -155,6 +164,20 @@ impl Workload {
     }
 }
 
+impl Docker {
+    fn check(&self, at: &str, problems: &mut Problems) {
+        if self.container.as_str().starts_with('_') {
+            problems.add(
+                format!("{at}.container"),
+                "the engine's names begin with a letter or a digit",
+            );
+        }
+        if let Some(socket) = &self.socket {
+            super::check_absolute(&format!("{at}.socket"), socket, problems);
+        }
+    }
+}
+
 /// Every workload, and what must be so between them.
 pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
     if workloads.len() > MOST {
@@ -176,7 +199,7 @@ pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
             if earlier.runtime == workload.runtime {
                 problems.add(
                     format!("{at}.runtime"),
-                    format!("`{}` drives the same container", earlier.name),
+                    format!("`{}` drives the same container or unit", earlier.name),
                 );
             }
         }

@@ -113,6 +113,7 @@ async fn end_run(
     let (changed, detail) = match runtime.stop(grace).await.map_err(failure_of)? {
         Stopped::Already => (recovered && found.running, "it did not run"),
         Stopped::Cleanly => (true, "it ended by itself"),
+        Stopped::Failed => (true, "it ended by itself, with a failure"),
         Stopped::Killed => (true, "it was killed after its grace"),
     };
     Ok(Did {

@@ -235,6 +235,11 @@ async fn bring_down(context: &mut Context, workload: &Workload) -> Result<(), Fa
                 changed: true,
                 detail: None,
             }),
+            Stopped::Failed => Err(Failure::new(
+                Reason::UncleanStop,
+                "it ended by itself, but with a failure: its data is not what a clean stop leaves, so no snapshot is \
+                 taken; its log says more",
+            )),
             Stopped::Killed => Err(Failure::new(
                 Reason::UncleanStop,
                 format!(

@@ -4,6 +4,8 @@
 //! that a hung engine ends a step and not the agent.
 
 pub mod docker;
+pub mod systemd;
+mod tail;
 
 use std::time::Duration;
 
@@ -78,6 +80,9 @@ pub enum Stopped {
     Already,
     /// It ended by itself within its grace.
     Cleanly,
+    /// It ended by itself within its grace, and not well: it crashed, or says by its exit status that it failed.
+    /// Only runtimes that know which statuses are good ones tell this from [`Stopped::Cleanly`].
+    Failed,
     /// It had to be killed.
     Killed,
 }

@@ -29,7 +29,7 @@ struct Version {
 /// Each engine that a workload needs; the usual one where no workload is configured, for the agent looks there.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let needed: BTreeSet<PathBuf> = config.workload.iter().filter_map(socket_of).collect();
-    if needed.is_empty() {
+    if config.workload.is_empty() {
         return vec![unless_needed(ask(Path::new(SOCKET)).await)];
     }
     let mut checks = Vec::new();
@@ -42,6 +42,7 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
 fn socket_of(workload: &Workload) -> Option<PathBuf> {
     match &workload.runtime {
         Runtime::Docker(docker) => Some(docker.socket.clone().unwrap_or_else(|| SOCKET.into())),
+        Runtime::Systemd(_) => None,
     }
 }
 

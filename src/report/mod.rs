@@ -4,9 +4,8 @@
 //! of its own that polls it, so that nobody publishes from inside the event loop and nothing of a
 //! connection that broke is left in the next. State (availability, device, workloads, records) is never
 //! queued while the broker is away: it is asserted from the engine at each connect. Telemetry and events
-//! wait in the [outbox](Dropped), in memory and bounded: nothing here is ever written to flash.
-//!
-//! [`Dropped`]: crate::protocol::Dropped
+//! wait in the outbox, in memory and bounded; what it drops is [counted](crate::protocol::Dropped). Nothing here
+//! is ever written to flash.
 
 mod appetite;
 mod backoff;

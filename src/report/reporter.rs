@@ -69,6 +69,8 @@ pub struct Reporter {
     number: u64,
     /// Since when commands are taken over this connection.
     connected: Option<Instant>,
+    /// What is to be said of the availability: `online` until the agent stops.
+    presence: Presence,
     waiting: Waiting,
     outbox: Outbox,
     shown: Shown,
@@ -119,6 +121,7 @@ impl Reporter {
             link,
             number: 0,
             connected: None,
+            presence: Presence::Online,
             waiting: Waiting::default(),
             outbox: Outbox::default(),
             shown: Shown::default(),
@@ -217,6 +220,7 @@ impl Reporter {
                 () = stop.cancelled(), if last_moment.is_none() => {
                     last_moment = Some(Instant::now() + FLUSH);
                     self.take_what_is_left();
+                    self.presence = Presence::Offline;
                     self.put_availability(Presence::Offline);
                 }
                 () = until(last_moment) => return End::Stopped,

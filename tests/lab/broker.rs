@@ -113,6 +113,19 @@ impl Broker {
         self.log().lines().filter(holds).count()
     }
 
+    /// Waits until so many lines of its log hold all of these.
+    pub async fn has_logged(&self, times: usize, parts: &[&str]) {
+        let begun = Instant::now();
+        while self.logged(parts) != times {
+            assert!(
+                begun.elapsed() < DEADLINE,
+                "not {times} of {parts:?}: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A file in its directory: `ca.pem`, `client.pem`, `client.key`, `other-ca.pem` …
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -168,7 +168,7 @@ async fn the_broker_hears_nothing_before_the_request_is_durable() {
             record["state"] == "succeeded"
         })
         .await;
-    assert_eq!(broker.logged(&[PUBACK]), 1, "{}", broker.log());
+    broker.has_logged(1, &[PUBACK]).await;
     gate.open.add_permits(1);
     watcher
         .message("ostler/attic/operation/s2", |record| {
@@ -229,11 +229,7 @@ async fn what_was_not_acknowledged_comes_again_and_is_not_run_again() {
             record["state"] == "succeeded"
         })
         .await;
-    watcher
-        .until("second PUBACK", |_| {
-            (broker.logged(&[PUBACK]) == 1).then_some(())
-        })
-        .await;
+    broker.has_logged(1, &[PUBACK]).await;
     assert_eq!((animal.runs(), engine.records().len()), (runs, 1));
 }
 
@@ -303,4 +299,40 @@ async fn records_that_the_engine_tells_no_longer_are_cleared_at_the_broker() {
         .into_iter()
         .filter(|publish| publish.topic.starts_with(b"ostler/attic/operation/"));
     assert_eq!(retained.count(), told);
+}
+
+#[tokio::test]
+async fn a_command_that_comes_during_a_shutdown_waits_for_the_next_start() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (first, animal) = engine(directory.path()).await;
+    let submit = Arc::new(first.clone());
+    let mut attic = Attic::on(first.clone(), animal, settings(&broker), submit);
+    attic.connected().await;
+    assert!(first.drain(DEADLINE).await);
+    watcher.command("stop", r#"{"id":"late"}"#).await;
+    let refused = async {
+        let mut updates = first.feed().subscribe();
+        while first.refused() == 0 {
+            updates.recv().await.unwrap();
+        }
+    };
+    timeout(DEADLINE, refused).await.unwrap();
+    attic.stop().await;
+    assert_eq!(broker.logged(&[PUBACK]), 0, "{}", broker.log());
+    let (second, animal) = engine(directory.path()).await;
+    let submit = Arc::new(second.clone());
+    let _attic = Attic::on(second, animal, settings(&broker), submit);
+    let answers = watcher
+        .until("record", |watcher| {
+            let answers = watcher.on("ostler/attic/operation/late");
+            let ended = |answer: &serde_json::Value| answer["state"] == "succeeded";
+            answers.iter().any(ended).then_some(answers)
+        })
+        .await;
+    assert!(
+        answers.iter().all(|answer| answer["state"] != "refused"),
+        "{answers:?}"
+    );
 }

@@ -33,12 +33,17 @@ async fn a_stop_says_offline_and_leaves_no_will() {
     attic.sample(1);
     attic.stop().await;
     watcher.availability(available(Presence::Offline, 1)).await;
-    assert_eq!(broker.logged(&["Received DISCONNECT from ostler-attic"]), 1);
+    broker
+        .has_logged(1, &["Received DISCONNECT from ostler-attic"])
+        .await;
     assert_eq!(
         watcher.on("ostler/attic/telemetry").len(),
         1,
         "what waited was sent"
     );
+    let mut later = Watcher::at(&broker).await;
+    let retained = later.message(AVAILABILITY, |_| true).await;
+    assert_eq!(retained["state"], "offline", "and stays so");
 }
 
 #[tokio::test]

@@ -93,12 +93,12 @@ impl Reporter {
         if topic != self.topics.availability() || self.connected.is_none() {
             return;
         }
-        let ours = self.availability(Presence::Online);
+        let ours = self.availability(self.presence);
         if serde_json::from_slice(&publish.payload).is_ok_and(|seen: Availability| seen == ours) {
             return;
         }
         if !self.namesakes.too_many() {
-            self.put_availability(Presence::Online);
+            self.put_availability(self.presence);
         } else if self.namesakes.tell() {
             self.event(
                 Level::Error,

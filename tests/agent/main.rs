@@ -9,9 +9,9 @@ mod broker;
 #[path = "../lab/engine.rs"]
 mod engine;
 
-// mod broker_kills;
-// mod hostile;
-// mod life;
+mod broker_kills;
+mod hostile;
+mod life;
 mod power_cut;
 
 use std::process::{Command, Stdio};

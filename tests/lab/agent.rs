@@ -173,6 +173,18 @@ impl Agent {
             .filter(|_| output.status.success())
     }
 
+    /// What the agent's API answers on its unix socket.
+    pub fn get(&self, path: &str) -> Value {
+        let socket = self.socket();
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "20", "--unix-socket"])
+            .arg(&socket)
+            .arg(format!("http://localhost{path}"))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
     /// The record of an operation, as it is in the journal.
     pub fn journalled(&self, id: &str) -> Option<Value> {
         let text = fs::read(

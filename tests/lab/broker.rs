@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -66,6 +67,26 @@ impl Broker {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             process.wait().unwrap();
+        }
+    }
+
+    /// Has it write what it keeps to its disk, as it does at an interval (SIGUSR1, mosquitto(8)), and waits until it has.
+    pub fn save(&self) {
+        // It writes another file and renames it: the file is whole when it is another one. Inodes are used again.
+        let identity = || {
+            let file = fs::metadata(self.path("mosquitto.db")).ok()?;
+            Some((file.ino(), file.ctime(), file.ctime_nsec()))
+        };
+        let before = identity();
+        self.signal(Signal::SIGUSR1);
+        let begun = Instant::now();
+        while identity() == before {
+            assert!(
+                begun.elapsed() < DEADLINE,
+                "mosquitto does not save: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -132,7 +132,7 @@ async fn open_engine(
     root: &sensor::Root,
     clock: &ClockSync,
 ) -> anyhow::Result<(Engine, DeviceReport)> {
-    let workloads = workloads::all(config).await?;
+    let workloads = workloads::all(config, clock).await?;
     let parts = Parts {
         state_dir: config.state_dir.clone(),
         workloads,

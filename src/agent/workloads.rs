@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::ClockSync;
 use crate::config;
 use crate::data::{Exclude, RelativePath, Retention, Source, Way};
 use crate::operation::{Snapshots, Times, Workload};
 use crate::protocol::Name;
 use crate::runtime::Runtime;
 use crate::runtime::docker::{self, Docker};
-use crate::runtime::systemd::Systemd;
+use crate::runtime::systemd::{self, Systemd};
 use crate::workload::Kind;
 use crate::workload::generic::Generic;
+use crate::workload::harmony::Harmony;
 use crate::workload::helium::Helium;
 
 /// Where the Docker engine listens unless the configuration says otherwise.
@@ -23,7 +25,7 @@ const MIB: u64 = 1024 * 1024;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What is looked after: each workload that is configured; where none is, what is found on this host.
-pub async fn all(config: &config::Config) -> anyhow::Result<Vec<Workload>> {
+pub async fn all(config: &config::Config, clock: &ClockSync) -> anyhow::Result<Vec<Workload>> {
     let found;
     let workloads = match config.workload.is_empty() {
         true => {
@@ -32,7 +34,10 @@ pub async fn all(config: &config::Config) -> anyhow::Result<Vec<Workload>> {
         }
         false => &config.workload,
     };
-    workloads.iter().map(build).collect()
+    workloads
+        .iter()
+        .map(|workload| build(workload, clock))
+        .collect()
 }
 
 /// How long things may take on a workload.
@@ -44,7 +49,7 @@ pub fn times(workload: &config::Workload) -> Times {
     }
 }
 
-fn build(workload: &config::Workload) -> anyhow::Result<Workload> {
+fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workload> {
     let runtime: Arc<dyn Runtime> = match &workload.runtime {
         config::Runtime::Docker(docker) => {
             let socket = docker
@@ -57,6 +62,10 @@ fn build(workload: &config::Workload) -> anyhow::Result<Workload> {
     };
     let kind: Arc<dyn Kind> = match workload.kind {
         config::Kind::Helium => Arc::new(Helium),
+        config::Kind::Harmony => {
+            let node = workload.harmony.clone().unwrap_or_default();
+            Arc::new(Harmony::new(node.rpc, node.conditions(), clock.clone()))
+        }
         config::Kind::Generic => Arc::new(Generic),
     };
     let built = Workload::new(workload.name.clone(), runtime, kind, times(workload));
@@ -95,7 +104,7 @@ fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
             config::Way::Copy => Some(Way::Copy),
             config::Way::Hot => Some(Way::Hot),
         },
-        identity: BTreeMap::new(),
+        identity: identity(workload),
         reserve: config.reserve_mib.saturating_mul(MIB),
         rate: config.rate_mib.saturating_mul(MIB),
         longest_cut: config.longest_cut.into(),
@@ -111,12 +120,38 @@ fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
     }))
 }
 
-/// A container named as the hotspots' firmwares name their miner.
+/// What tells a snapshot of this workload from one of another of its kind, as far as it is configured.
+fn identity(workload: &config::Workload) -> BTreeMap<String, String> {
+    let Some(node) = &workload.harmony else {
+        return BTreeMap::new();
+    };
+    let network = node.network.map(|network| network.as_str().to_owned());
+    let facts = [
+        ("network", network),
+        ("shard", node.shard.map(|shard| shard.to_string())),
+        (
+            "archival",
+            node.archival.map(|archival| archival.to_string()),
+        ),
+    ];
+    facts
+        .into_iter()
+        .filter_map(|(what, fact)| Some((what.to_owned(), fact?)))
+        .collect()
+}
+
+/// A container named as the hotspots' firmwares name their miner, and a unit named as Harmony's packages name it.
 async fn discover() -> Vec<config::Workload> {
+    let mut workloads = miners().await;
+    workloads.extend(nodes().await);
+    workloads
+}
+
+async fn miners() -> Vec<config::Workload> {
     let found = match docker::discover(Path::new(DOCKER_SOCKET)).await {
         Ok(found) => found,
         Err(error) => {
-            tracing::info!("no workload is configured, and none was found: {error}");
+            tracing::info!("no workload is configured, and no container was found: {error}");
             return Vec::new();
         }
     };
@@ -124,6 +159,22 @@ async fn discover() -> Vec<config::Workload> {
         let container = Name::new(found.container).ok()?;
         tracing::info!("found container {container}, a Helium miner by its name");
         Some(config::Workload::discovered(container))
+    });
+    workloads.collect()
+}
+
+async fn nodes() -> Vec<config::Workload> {
+    let found = match systemd::discover().await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::info!("no workload is configured, and no unit was found: {error}");
+            return Vec::new();
+        }
+    };
+    let workloads = found.into_iter().filter_map(|found| {
+        let name = Name::new(found.unit.stem()).ok()?;
+        tracing::info!("found unit {}, a Harmony node by its name", found.unit);
+        Some(config::Workload::discovered_node(name, found.unit))
     });
     workloads.collect()
 }

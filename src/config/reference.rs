@@ -2,7 +2,9 @@
 
 use super::section::Key;
 use super::written::inline;
-use super::{Commands, Config, Device, Docker, Http, Mqtt, Snapshot, Systemd, Telemetry, Workload};
+use super::{
+    Commands, Config, Device, Docker, Harmony, Http, Mqtt, Snapshot, Systemd, Telemetry, Workload,
+};
 
 /// A table as it is shown.
 struct Table {
@@ -33,6 +35,7 @@ const TABLES: &[Table] = &[
     table!("[http]", Http, optional = true),
     table!("[[workload]]", Workload, optional = false),
     table!("[workload.snapshot]", Snapshot, optional = false),
+    table!("[workload.harmony]", Harmony, optional = false),
 ];
 
 const RUNTIMES: &[Table] = &[

@@ -79,7 +79,17 @@ fn everything_can_be_set() {
         probe-interval = 3600
         [[workload]]
         name = "node"
+        kind = "harmony"
         runtime = { systemd = { unit = "node@1.service" } }
+        [workload.harmony]
+        rpc = "[::1]:9501"
+        role = "ExplorerNode"
+        network = "testnet"
+        shard = 2
+        leader = true
+        archival = true
+        max-seconds-since-last-block = 20
+        public-address = "203.0.113.7"
         "#,
     )
     .unwrap();
@@ -98,6 +108,18 @@ fn everything_can_be_set() {
         panic!("{:?}", config.workload[1].runtime);
     };
     assert_eq!(systemd.unit.as_str(), "node@1.service");
+    let node = config.workload[1].harmony.as_ref().unwrap();
+    assert_eq!(node.rpc.port(), 9501);
+    let conditions = crate::workload::harmony::Conditions {
+        role: Some(crate::workload::harmony::Role::ExplorerNode),
+        network: Some(crate::workload::harmony::Network::Testnet),
+        shard: Some(2),
+        is_leader: true,
+        is_archival: Some(true),
+        max_seconds_since_last_block: 20,
+        public_address: "203.0.113.7".parse().ok(),
+    };
+    assert_eq!(node.conditions(), conditions);
     // What `ostler config show` prints says the same.
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
 }
@@ -189,7 +211,7 @@ fn each_mistake_is_told_with_file_line_and_key() {
         ),
         (
             "[[workload]]\nname = \"miner\"\nkind = \"bitcoin\"",
-            "ostler.toml:3: workload[0].kind: unknown value `bitcoin`, expected `helium` or `generic`",
+            "ostler.toml:3: workload[0].kind: unknown value `bitcoin`, expected one of `helium`, `harmony`, `generic`",
         ),
         (
             &format!("[[workload]]\nname = \"{long}\""),
@@ -223,10 +245,12 @@ identity-files = ["/etc/passwd", "../x", "", "ok/key"]
 name = "other"
 runtime = { docker = { container = "miner" } }
 data-dir = "/"
+[workload.harmony]
+rpc = "192.0.2.1:9500"
 "#;
     let message = message(text);
     let told = [
-        "16 problems in ostler.toml:",
+        "18 problems in ostler.toml:",
         "ostler.toml:1: state-dir: `ostler` must be an absolute path without `..`",
         "ostler.toml:5: mqtt.password-file: `secrets/password` must be an absolute path, or the name of a systemd credential",
         "ostler.toml:5: mqtt.password-file: a password goes with a user: set `username` too",
@@ -242,6 +266,8 @@ data-dir = "/"
         "ostler.toml:15: workload[1].identity-files: `` must be relative to the data directory, without `.` or `..`",
         "ostler.toml:12: workload[1].name: another workload is called `miner` already",
         "ostler.toml:19: workload[2].data-dir: must not be the root directory",
+        "ostler.toml:21: workload[2].harmony.rpc: `192.0.2.1:9500` is not on loopback; what the node says decides whether it is stopped, and others could say it",
+        "ostler.toml:20: workload[2].harmony: goes with `kind = \"harmony\"`",
         "ostler.toml:18: workload[2].runtime: `miner` drives the same container or unit",
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), told);
@@ -294,6 +320,12 @@ fn a_change_is_told_as_what_a_reload_can_do_and_what_it_cannot() {
 
 #[test]
 fn a_workload_that_was_found_has_the_defaults_of_one_that_is_configured() {
+    let node = "[[workload]]\nname = \"harmony\"\nkind = \"harmony\"\nruntime = { systemd = { unit = \"harmony.service\" } }";
+    let unit = crate::runtime::systemd::UnitName::new("harmony.service").unwrap();
+    assert_eq!(
+        parse(node).unwrap().workload[0],
+        Workload::discovered_node(Name::new("harmony").unwrap(), unit)
+    );
     let configured = parse(&(MINER.to_owned() + "kind = \"helium\"")).unwrap();
     let found = Workload::discovered(Name::new("miner").unwrap());
     assert_eq!(configured.workload, [found]);
@@ -355,7 +387,11 @@ fn the_sample_says_what_holds_without_it_and_every_setting_in_it_is_valid() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let config = parse(&uncommented).unwrap();
+    // Tables that go with one kind only cannot all hold at once: each is tried with its own.
+    let (before, node) = uncommented.split_once("[workload.harmony]").unwrap();
+    let node = format!("{MINER}kind = \"harmony\"\n[workload.harmony]{node}");
+    assert!(parse(&node).unwrap().workload[0].harmony.is_some());
+    let config = parse(before).unwrap();
     let changes = config.changes(&Config::default());
     for key in ["mqtt.password-file", "http.token-file", "workload.miner"] {
         assert!(

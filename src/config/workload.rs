@@ -6,6 +6,7 @@ use std::path::{Component, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::Problems;
+use super::harmony::Harmony;
 use super::seconds::Seconds;
 use super::section::section;
 use super::snapshot::Snapshot;
@@ -13,11 +14,11 @@ use crate::protocol::Name;
 use crate::runtime::systemd::UnitName;
 
 section! {
-    /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner` is looked after.
+    /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner`, or a unit `harmony.service`, is looked after.
     Workload {
         /// Names the workload in topics, commands and records; unique on the device.
         name: Name, example = "miner";
-        /// What it is, and so what health means: `helium` or `generic`.
+        /// What it is, and so what health means: `helium`, `harmony` or `generic`.
         kind: Kind = Kind::Generic, example = "helium";
         /// What stops and starts it.
         runtime: Runtime, example = serde_json::json!({ "docker": { "container": "miner" } });
@@ -27,6 +28,8 @@ section! {
         identity_files: Vec<PathBuf> = Vec::new(), example = ["miner/swarm_key"];
         /// How its data is snapshotted.
         snapshot: Snapshot = Snapshot::default();
+        /// How a Harmony node is reached, and what it has to be.
+        harmony: Option<Harmony> = None;
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
@@ -60,6 +63,8 @@ section! {
 pub enum Kind {
     /// A Helium miner.
     Helium,
+    /// A Harmony node.
+    Harmony,
     /// Anything that runs: healthy while it does.
     Generic,
 }
@@ -68,6 +73,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::Helium => "helium",
+            Kind::Harmony => "harmony",
             Kind::Generic => "generic",
         })
     }
@@ -112,16 +118,27 @@ impl TryFrom<GivenRuntime> for Runtime {
 impl Workload {
     /// A miner that was found in the Docker engine: what it is called there is what it is called here.
     pub fn discovered(container: Name) -> Self {
+        let runtime = Runtime::Docker(Docker {
+            container: container.clone(),
+            socket: None,
+        });
+        Self::found(container, Kind::Helium, runtime)
+    }
+
+    /// A node that was found in systemd.
+    pub fn discovered_node(name: Name, unit: UnitName) -> Self {
+        Self::found(name, Kind::Harmony, Runtime::Systemd(Systemd { unit }))
+    }
+
+    fn found(name: Name, kind: Kind, runtime: Runtime) -> Self {
         Self {
-            name: container.clone(),
-            kind: Kind::Helium,
-            runtime: Runtime::Docker(Docker {
-                container,
-                socket: None,
-            }),
+            name,
+            kind,
+            runtime,
             data_dir: None,
             identity_files: Vec::new(),
             snapshot: Snapshot::default(),
+            harmony: None,
             grace: GRACE,
             ready_timeout: READY_TIMEOUT,
             probe_interval: PROBE_INTERVAL,
@@ -149,6 +166,13 @@ impl Workload {
             None => {}
         }
         self.snapshot.check(&format!("{at}.snapshot"), problems);
+        if let Some(harmony) = &self.harmony {
+            let at = format!("{at}.harmony");
+            harmony.check(&at, problems);
+            if self.kind != Kind::Harmony {
+                problems.add(&at, "goes with `kind = \"harmony\"`");
+            }
+        }
         for file in &self.identity_files {
             let mut parts = file.components().peekable();
             if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) {

@@ -1,6 +1,7 @@
 //! What a workload is and how it is: by its kind's probe.
 
 pub mod generic;
+pub mod harmony;
 pub mod helium;
 
 use std::time::Duration;

@@ -51,7 +51,7 @@ impl UnitName {
     }
 
     /// The name without `.service`.
-    pub(super) fn stem(&self) -> &str {
+    pub fn stem(&self) -> &str {
         self.0.strip_suffix(SUFFIX).unwrap_or(&self.0)
     }
 }

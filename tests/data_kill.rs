@@ -251,8 +251,8 @@ fn the_commands_say_what_they_did_and_refuse_what_they_must() {
     let listed = succeed(&["--json", "store", "list", "--data", at]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(
-        (&listed[0]["name"], &listed[0]["height"], &listed[0]["good"]),
-        (&"first".into(), &7.into(), &true.into())
+        (&listed[0]["name"], &listed[0]["height"], &listed[0]["bad"]),
+        (&"first".into(), &7.into(), &serde_json::Value::Null)
     );
     assert!(succeed(&["store", "verify", "--data", at]).contains("first: good"));
 

@@ -185,7 +185,9 @@ fn http_settings(config: &Config, id: &Name) -> anyhow::Result<http::Settings> {
     Ok(http::Settings {
         listen: config.http.listen.clone(),
         socket: config.http.socket.clone(),
-        names: vec![id.to_string()],
+        names: std::iter::once(id.to_string())
+            .chain(config.http.names.iter().cloned())
+            .collect(),
         token,
     })
 }
@@ -199,4 +201,17 @@ fn directories(config: &Config) -> Vec<PathBuf> {
     std::iter::once(config.state_dir.clone())
         .chain(data)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_goes_by_the_names_of_the_device_and_of_the_configuration() {
+        let mut config = Config::default();
+        config.http.names = vec!["attic.local".to_owned()];
+        let settings = http_settings(&config, &Name::new("attic").unwrap()).unwrap();
+        assert_eq!(settings.names, ["attic", "attic.local"]);
+    }
 }

@@ -18,6 +18,8 @@ pub enum Exit {
     Refused = 2,
     /// The operation was cancelled or expired before it did anything.
     NotDone = 3,
+    /// The operation failed, and the workload that ran before it was not seen to answer again: it is not back in service.
+    OutOfService = 8,
     /// The command line or the configuration is wrong (`EX_USAGE`).
     Usage = 64,
     /// The agent cannot be reached or does not answer (`EX_UNAVAILABLE`).
@@ -45,6 +47,7 @@ impl Exit {
             Exit::Success | Exit::Failure => "failed",
             Exit::Refused => "refused",
             Exit::NotDone => "not-done",
+            Exit::OutOfService => "out-of-service",
             Exit::Usage => "usage",
             Exit::Unavailable => "unavailable",
             Exit::NotPermitted => "not-permitted",

@@ -11,11 +11,15 @@ mod exit;
 mod logs;
 mod operate;
 mod operations;
+mod outcome;
 mod print;
 mod progress;
 mod run;
+mod snapshot;
+mod snapshots;
 mod status;
 mod store;
+mod units;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,6 +84,16 @@ enum Action {
     Stop(operate::Stop),
     /// Stop and start a workload and wait until it answers
     Restart(operate::Stop),
+    /// Take a snapshot of a workload's data; the workload is away for milliseconds, or not at all
+    Snapshot(snapshot::Snapshot),
+    /// List the snapshots of a workload, newest first
+    Snapshots(snapshots::Args),
+    /// Read a snapshot again, to its last byte; a damaged one is marked bad
+    Verify(snapshot::Verify),
+    /// Put a snapshot in the place of a workload's data; if it does not come up on it, the old data comes back
+    Restore(snapshot::Restore),
+    /// Remove the snapshots that the workload's rules do not keep
+    Prune(snapshot::Prune),
     /// Cancel an operation where that is safe
     Cancel(operate::Cancel),
     /// Show what was done and what is being done
@@ -127,6 +141,11 @@ impl Cli {
             Action::Start(args) => operate::start(args, global).await,
             Action::Stop(args) => operate::stop(Operation::Stop, args, global).await,
             Action::Restart(args) => operate::stop(Operation::Restart, args, global).await,
+            Action::Snapshot(args) => snapshot::snapshot(args, global).await,
+            Action::Snapshots(args) => snapshots::run(args, global).await,
+            Action::Verify(args) => snapshot::verify(args, global).await,
+            Action::Restore(args) => snapshot::restore(args, global).await,
+            Action::Prune(args) => snapshot::prune(args, global).await,
             Action::Cancel(args) => operate::cancel(args, global).await,
             Action::Operations(args) => operations::run(args, global).await,
             Action::Logs(args) => logs::run(args, global).await,

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::events::Events;
-use super::progress::{follow, interrupted, seconds, title};
+use super::outcome::tell;
+use super::progress::{follow, interrupted, title};
 use super::{Exit, Global, print};
 use crate::clock::Timestamp;
-use crate::protocol::{Command, Name, Operation, OperationId, OperationRecord, State};
+use crate::protocol::{Command, Name, Operation, OperationId, OperationRecord};
 
 /// Arguments of `ostler start`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,7 @@ pub struct Cancel {
 
 /// How an operation is asked for.
 #[derive(Debug, clap::Args)]
-struct How {
+pub(super) struct How {
     /// The id of the operation; the same id never runs twice [default: made up]
     #[arg(long)]
     id: Option<OperationId>,
@@ -82,7 +83,8 @@ pub async fn cancel(args: Cancel, global: &Global) -> anyhow::Result<Exit> {
 }
 
 impl How {
-    async fn ask(
+    /// Asks for the operation and, unless told otherwise, waits until it has ended.
+    pub(super) async fn ask(
         self,
         operation: Operation,
         workload: Name,
@@ -170,55 +172,4 @@ fn accepted(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
         false => print::out(&format!("{what} is {state}: {id}\n"))?,
     }
     Ok(Exit::Success)
-}
-
-/// How an operation has ended.
-fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
-    if global.json {
-        print::json(record)?;
-        return Ok(exit(record.state));
-    }
-    let what = title(record);
-    let took = record.steps.iter().filter_map(|step| step.took_ms).sum();
-    let reason = record
-        .failure
-        .as_ref()
-        .map(|failure| format!(": {}", failure.message))
-        .unwrap_or_default();
-    match record.state {
-        State::Succeeded => {
-            let unchanged = match record.changed {
-                Some(false) if !record.dry_run => ", nothing had to be changed",
-                _ => "",
-            };
-            print::out(&format!("{what}: done in {}{unchanged}\n", seconds(took)))?;
-            if let Some(output) = &record.output {
-                print::out(&shown(output))?;
-            }
-        }
-        state => eprintln!("ostler: {what}: {}{reason} ({})", state.as_str(), record.id),
-    }
-    Ok(exit(record.state))
-}
-
-/// The output of a dry run or a log.
-pub(super) fn shown(output: &Value) -> String {
-    let text = match output {
-        Value::String(text) => text.clone(),
-        // Writing a value that was read cannot fail.
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    };
-    match text.is_empty() || text.ends_with('\n') {
-        true => text,
-        false => text + "\n",
-    }
-}
-
-/// How the program ends after an operation that ended so.
-pub(super) fn exit(state: State) -> Exit {
-    match state {
-        State::Accepted | State::Running | State::Succeeded => Exit::Success,
-        State::Failed => Exit::Failure,
-        State::Cancelled | State::Expired => Exit::NotDone,
-    }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::operate::{exit, shown, unless_interrupted, wait};
+use super::operate::{unless_interrupted, wait};
+use super::outcome::{exit, output};
 use super::print::{self, Cell, Tone};
 use super::progress::step_line;
 use super::{Exit, Global};
@@ -48,7 +49,7 @@ pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
                 true => print::json(&record)?,
                 false => show(&record)?,
             }
-            Ok(exit(record.state))
+            Ok(exit(&record))
         }
         None => {
             let path = format!("/v1/operations?limit={}", args.limit);
@@ -138,8 +139,8 @@ fn show(record: &OperationRecord) -> anyhow::Result<()> {
             .map(|step| vec!["step".into(), step_line(step).into()]),
     );
     print::table(&rows)?;
-    if let Some(output) = &record.output {
-        print::out(&shown(output))?;
+    if let Some(output) = output(record) {
+        print::out(&output)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::client::{Client, Error};
 use super::events::Events;
+use super::units::{bytes, duration, seconds};
 use crate::protocol::{OperationId, OperationRecord, Progress, State, Step, StepState};
 
 /// How long the agent may be away, restarting or updating, before nobody waits for it any more.
@@ -217,22 +218,50 @@ pub fn step_line(step: &Step) -> String {
     format!("{}: {state}{took}{detail}", step.name)
 }
 
-/// Milliseconds, as people say them.
-pub fn seconds(milliseconds: u64) -> String {
-    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
-}
-
+/// `412.0 MB of 3.0 GB (13 %), 98.1 MB/s, 26 s left`.
 fn amount(progress: &Progress) -> String {
-    let unit = &progress.unit;
-    let done = match progress.total {
+    let said = |amount: u64| match progress.unit.as_str() {
+        "bytes" => bytes(amount),
+        unit => format!("{amount} {unit}"),
+    };
+    let mut told = match progress.total {
         Some(total) if total > 0 => {
             let percent = u128::from(progress.done) * 100 / u128::from(total);
-            format!("{percent} % of {total} {unit}")
+            format!("{} of {} ({percent} %)", said(progress.done), said(total))
         }
-        _ => format!("{} {unit}", progress.done),
+        _ => said(progress.done),
     };
-    match progress.seconds_left {
-        Some(left) => format!("{done}, {left} s left"),
-        None => done,
+    if let Some(rate) = progress.rate {
+        told += &format!(", {}/s", said(rate));
+    }
+    if let Some(left) = progress.seconds_left {
+        told += &format!(", {} left", duration(left));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_says_how_far_how_fast_and_how_long() {
+        let progress = Progress {
+            done: 412_000_000,
+            total: Some(3_000_000_000),
+            unit: "bytes".to_owned(),
+            rate: Some(98_100_000),
+            seconds_left: Some(26),
+        };
+        assert_eq!(
+            amount(&progress),
+            "412.0 MB of 3.0 GB (13 %), 98.1 MB/s, 26 s left"
+        );
+        let unknown = Progress {
+            done: 7,
+            unit: "files".to_owned(),
+            ..Progress::default()
+        };
+        assert_eq!(amount(&unknown), "7 files");
     }
 }

@@ -151,6 +151,11 @@ impl Store {
         Ok(list)
     }
 
+    /// Whether a sealed snapshot of that name is there.
+    pub fn holds(&self, name: &Name) -> bool {
+        !is_leftover(name.as_str()) && self.snapshot(name).is_dir()
+    }
+
     /// One snapshot for use: refused when it is marked bad or its manifest cannot be used.
     pub fn get(&self, name: &Name) -> Result<Manifest, Error> {
         if let Some(reason) = self.bad(name)? {

@@ -14,6 +14,9 @@ use crate::protocol::{Name, OperationId};
 /// How long a log may take; the runtime has a shorter deadline of its own.
 const LOGS_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a list of snapshots may take: every file of each is looked at, none is read.
+const LIST_DEADLINE: Duration = Duration::from_secs(60);
+
 fn ok(body: &impl Serialize) -> Reply {
     reply::json(StatusCode::OK, body)
 }
@@ -68,21 +71,49 @@ fn no_workload(name: &str) -> Problem {
 /// The end of a workload's log.
 pub(super) async fn logs(hall: &Hall, name: &str, lines: usize) -> Result<Reply, Problem> {
     let engine = &hall.state.engine;
-    let name = Name::new(name).map_err(|bad| Problem::not_found(bad.to_string()))?;
-    if !engine.workloads().iter().any(|report| report.name == name) {
-        return Err(no_workload(name.as_str()));
-    }
+    let name = known(hall, name)?;
     match timeout(LOGS_DEADLINE, engine.logs(&name, lines)).await {
         Ok(log) => Ok(ok(&json!({ "workload": name, "log": log? }))),
-        Err(_) => Err(Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
+        Err(_) => Err(too_late(
             "runtime-unresponsive",
-            format!(
-                "the log of `{name}` did not come within {} s",
-                LOGS_DEADLINE.as_secs()
-            ),
+            "log",
+            &name,
+            LOGS_DEADLINE,
         )),
     }
+}
+
+/// The snapshots of a workload, newest first.
+pub(super) async fn snapshots(hall: &Hall, name: &str) -> Result<Reply, Problem> {
+    let name = known(hall, name)?;
+    match timeout(LIST_DEADLINE, hall.state.engine.snapshots(&name)).await {
+        Ok(list) => Ok(ok(&json!({ "workload": name, "snapshots": list? }))),
+        Err(_) => Err(too_late(
+            "out-of-time",
+            "list of snapshots",
+            &name,
+            LIST_DEADLINE,
+        )),
+    }
+}
+
+fn known(hall: &Hall, name: &str) -> Result<Name, Problem> {
+    let reports = hall.state.engine.workloads();
+    let known = reports
+        .into_iter()
+        .find(|report| report.name.as_str() == name);
+    known
+        .map(|report| report.name)
+        .ok_or_else(|| no_workload(name))
+}
+
+fn too_late(reason: &str, what: &str, workload: &Name, deadline: Duration) -> Problem {
+    let seconds = deadline.as_secs();
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        reason,
+        format!("the {what} of `{workload}` did not come within {seconds} s"),
+    )
 }
 
 /// The latest operations and refusals.

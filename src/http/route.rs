@@ -32,6 +32,7 @@ enum Place<'a> {
     Workloads,
     Workload(&'a str),
     Logs(&'a str),
+    Snapshots(&'a str),
     Operations,
     Operation(&'a str),
     Events,
@@ -52,6 +53,7 @@ impl<'a> Place<'a> {
             [Some("workloads"), None, ..] => Place::Workloads,
             [Some("workloads"), Some(name), None, _] => Place::Workload(name),
             [Some("workloads"), Some(name), Some("logs"), None] => Place::Logs(name),
+            [Some("workloads"), Some(name), Some("snapshots"), None] => Place::Snapshots(name),
             [Some("operations"), None, ..] => Place::Operations,
             [Some("operations"), Some(id), None, _] => Place::Operation(id),
             [Some("operations"), Some(id), Some("cancel"), None] => Place::Cancel(id),
@@ -69,6 +71,7 @@ impl<'a> Place<'a> {
             | Place::Workloads
             | Place::Workload(_)
             | Place::Logs(_)
+            | Place::Snapshots(_)
             | Place::Operations
             | Place::Operation(_)
             | Place::Events => Access::Read,
@@ -131,6 +134,7 @@ async fn find_and_answer(
             let lines = number(query, "lines", DEFAULT_LINES, MAX_LINES)?;
             answers::logs(hall, name, lines).await
         }
+        Place::Snapshots(name) => answers::snapshots(hall, name).await,
         Place::Operations => {
             let limit = number(query, "limit", DEFAULT_RECORDS, MAX_RECORDS)?;
             Ok(answers::operations(hall, limit))
@@ -205,6 +209,10 @@ mod tests {
         assert_eq!(
             Place::find("/v1/workloads/miner/logs"),
             Some(Place::Logs("miner"))
+        );
+        assert_eq!(
+            Place::find("/v1/workloads/miner/snapshots"),
+            Some(Place::Snapshots("miner"))
         );
         assert_eq!(
             Place::find("/v1/operations/a/cancel"),

@@ -48,10 +48,35 @@ pub(super) struct Snapshot {
     /// Its name; made of the time and the operation's number where it is left out.
     pub name: Option<Name>,
     /// How it is taken, instead of the configured way.
-    pub way: Option<Way>,
+    pub way: Option<WantedWay>,
     /// Whether the conditions of the workload's kind are passed over. The structural ones never are.
     #[serde(default)]
     pub force: bool,
+}
+
+/// A way, or that the best one that works is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WantedWay {
+    /// The best stopped way that works between data and store.
+    Auto,
+    Reflink,
+    Link,
+    Copy,
+    Hot,
+}
+
+impl WantedWay {
+    /// The way; `None` is found out.
+    pub fn way(self) -> Option<Way> {
+        match self {
+            WantedWay::Auto => None,
+            WantedWay::Reflink => Some(Way::Reflink),
+            WantedWay::Link => Some(Way::Link),
+            WantedWay::Copy => Some(Way::Copy),
+            WantedWay::Hot => Some(Way::Hot),
+        }
+    }
 }
 
 /// The arguments of `restore`.
@@ -198,6 +223,11 @@ mod tests {
                 grace: Some(Duration::from_secs(5))
             })
         );
+        let auto = read(Operation::Snapshot, json!({"way": "auto"}));
+        assert!(
+            matches!(&auto, Ok(Arguments::Snapshot(asked)) if asked.way.map(WantedWay::way) == Some(None)),
+            "{auto:?}"
+        );
         assert_eq!(
             read(Operation::Logs, json!({})),
             Ok(Arguments::Logs { lines: 100 })
@@ -207,6 +237,9 @@ mod tests {
             (Operation::Stop, json!({"grace_s": "5"}), "grace_s"),
             (Operation::Stop, json!({"grace_s": -1}), "grace_s"),
             (Operation::Stop, json!({"grace_s": 1e9 as u64}), "grace_s"),
+            (Operation::Snapshot, json!({"way": "fast"}), "way"),
+            (Operation::Snapshot, json!({"name": "../x"}), "name"),
+            (Operation::Verify, json!({}), "snapshot"),
             (Operation::Logs, json!({"lines": 0}), "lines"),
             (Operation::Cancel, json!({}), "operation"),
             (Operation::Cancel, json!({"operation": "../x"}), "operation"),

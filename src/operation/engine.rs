@@ -1,5 +1,7 @@
 //! The engine: takes requests, sees to it that each is journalled once, and hands them to their lanes.
 
+mod reading;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +17,14 @@ use super::arguments::Arguments;
 use super::journal::Quarantined;
 use super::lane::{Hold, Runner, WAITING};
 use super::ledger::Ledger;
+use super::observe;
 use super::workload::{Times, Workload};
-use super::{logs, observe};
 use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
 use crate::feed::{Feed, Update};
 use crate::protocol::{
-    Capability, Event, Failure, Level, Name, OperationId, OperationRecord, Origin, Reason, Refusal,
-    Refused, Request, State, WorkloadReport,
+    Event, Failure, Level, Name, OperationId, OperationRecord, Origin, Reason, Refusal, Refused,
+    Request, State,
 };
 
 /// How many refusals are kept for whoever asks; all are counted.
@@ -378,61 +380,11 @@ impl Engine {
         refusal
     }
 
-    /// The record of an operation.
-    pub fn record(&self, id: &OperationId) -> Option<OperationRecord> {
-        self.0.ledger.get(id)
-    }
-
-    /// The unfinished and the last ended operations, newest first.
-    pub fn records(&self) -> Vec<OperationRecord> {
-        self.0.ledger.recent()
-    }
-
-    /// The last refusals, newest first.
-    pub fn refusals(&self) -> Vec<Refusal> {
-        self.0
-            .refusals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
-    }
-
-    /// How many commands were refused since the agent started.
-    pub fn refused(&self) -> u64 {
-        self.0.refused.load(Ordering::Relaxed)
-    }
-
-    /// The state of each workload.
-    pub fn workloads(&self) -> Vec<WorkloadReport> {
-        self.0
-            .lanes
-            .values()
-            .map(|lane| lane.workload.report())
-            .collect()
-    }
-
-    /// The workloads and what each can do.
-    pub fn capabilities(&self) -> Vec<Capability> {
-        self.0
-            .lanes
-            .values()
-            .map(|lane| lane.workload.capability())
-            .collect()
-    }
-
     /// Changes how long things may take on a workload.
     pub fn set_times(&self, workload: &Name, times: Times) {
         if let Some(lane) = self.0.lanes.get(workload) {
             lane.workload.set_times(times);
         }
-    }
-
-    /// The last lines of a workload's log.
-    pub async fn logs(&self, workload: &Name, lines: usize) -> Result<String, Failure> {
-        let lane = self.lane_of(Some(workload))?;
-        logs::tail(&lane.workload, lines, logs::MAX_LOG_BYTES).await
     }
 
     /// Tells the feed of something that is worth a line in a log.

@@ -25,7 +25,7 @@ mod workload;
 
 pub use engine::{Answer, Engine, Parts};
 pub use journal::Quarantined;
-pub use snapshots::Snapshots;
+pub use snapshots::{Snapshots, snapshot_reports};
 pub use workload::{Times, Workload};
 
 #[cfg(test)]

@@ -82,7 +82,10 @@ fn choose(
         identity: plan.identity.clone(),
     };
     let manifest = match name {
-        Some(name) => store.get(&name).map_err(|error| failure_of(&error))?,
+        Some(name) => {
+            context.require(store, &name)?;
+            store.get(&name).map_err(|error| failure_of(&error))?
+        }
         None => {
             let list = store.list().map_err(|error| failure_of(&error))?;
             let newest = list

@@ -32,7 +32,7 @@ pub(super) async fn snapshot(
     if context.recovered() {
         return recover(context, &store, &name, &found).await;
     }
-    let way = asked.way.or(plan.way);
+    let way = asked.way.map_or(plan.way, arguments::WantedWay::way);
     check_conditions(context, &found, &asked).await?;
     let options = Options {
         name: name.clone(),

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+
 use super::context::Context;
 use super::labour::failure_of;
+use super::workload::Workload;
 use crate::clock::Timestamp;
 use crate::data::retention::Candidate;
 use crate::data::store::{Space, Stored};
-use crate::data::{Retention, Source, Store, Way};
-use crate::protocol::{Failure, Reason};
+use crate::data::{self, Retention, Source, Store, Way};
+use crate::protocol::{Failure, Name, OwnSpace, Reason, SnapshotFacts, SnapshotReport};
 
 /// A workload's data, and how it is snapshotted.
 #[derive(Clone, Debug)]
@@ -40,41 +43,129 @@ pub struct Snapshots {
 impl Snapshots {
     /// Opens the store, and makes it where it is not there yet.
     pub(super) fn open(&self) -> Result<Store, Failure> {
-        let open = || match &self.store {
-            Some(path) => Store::open(path),
-            None => Store::open(&Store::beside(&self.source.root)?),
-        };
+        let open = || Store::open(&self.path()?);
         open().map_err(|error| failure_of(&error))
+    }
+
+    fn path(&self) -> Result<PathBuf, data::Error> {
+        match &self.store {
+            Some(path) => Ok(path.clone()),
+            None => Store::beside(&self.source.root),
+        }
+    }
+}
+
+impl Workload {
+    /// The data of the workload.
+    pub(super) fn data(&self) -> Result<&Snapshots, Failure> {
+        self.snapshots.as_ref().ok_or_else(|| {
+            let name = &self.name;
+            let message =
+                format!("{name} has no data directory: set `data-dir` in its [[workload]]");
+            Failure::new(Reason::Unsupported, message)
+        })
+    }
+
+    /// Its snapshots, newest first. The store is not made by being looked at.
+    pub(super) async fn list(&self, clock_synced: bool) -> Result<Vec<SnapshotReport>, Failure> {
+        let data = self.data()?.clone();
+        let list = move || {
+            let path = data.path()?;
+            match path.exists() {
+                true => snapshot_reports(&Store::open(&path)?, clock_synced),
+                false => Ok(Vec::new()),
+            }
+        };
+        match spawn_blocking(list).await {
+            Ok(list) => list.map_err(|error| failure_of(&error)),
+            Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+        }
     }
 }
 
 impl Context {
     /// The data of the workload.
     pub fn snapshots(&self) -> Result<&Snapshots, Failure> {
-        self.workload.snapshots.as_ref().ok_or_else(|| {
-            let name = &self.workload.name;
-            let message =
-                format!("{name} has no data directory: set `data-dir` in its [[workload]]");
-            Failure::new(Reason::Unsupported, message)
-        })
+        self.workload.data()
     }
+
+    /// Refuses the name of a snapshot that is not there.
+    pub fn require(&self, store: &Store, snapshot: &Name) -> Result<(), Failure> {
+        if store.holds(snapshot) {
+            return Ok(());
+        }
+        let workload = &self.workload.name;
+        Err(Failure::new(
+            Reason::NotPossible,
+            format!(
+                "there is no snapshot {snapshot} of {workload}; `ostler snapshots {workload}` lists them"
+            ),
+        ))
+    }
+}
+
+/// Every snapshot of a store as it is told to others, newest first.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn snapshot_reports(
+    store: &Store,
+    clock_synced: bool,
+) -> Result<Vec<SnapshotReport>, data::Error> {
+    let list = store.list()?.into_iter().rev();
+    Ok(list.map(|stored| report(stored, clock_synced)).collect())
+}
+
+fn report(stored: Stored, clock_synced: bool) -> SnapshotReport {
+    let age = age(&stored, clock_synced);
+    let (facts, unreadable) = match stored.manifest {
+        Ok(manifest) => {
+            let facts = SnapshotFacts {
+                cut_time: manifest.cut_time,
+                clock_synced: manifest.clock_synced,
+                age_s: age.map(|age| age.as_secs()),
+                height: manifest.height,
+                way: manifest.way,
+                clean: manifest.clean,
+                files: manifest.files.len() as u64,
+                total_bytes: manifest.total_bytes,
+                verified: manifest.verification.level,
+                timings: manifest.timings,
+            };
+            (Some(facts), None)
+        }
+        Err(problem) => (None, Some(problem)),
+    };
+    SnapshotReport {
+        name: stored.name,
+        bad: stored.bad.or(unreadable),
+        space: match stored.space {
+            Space::Exact(bytes) => OwnSpace::Exact(bytes),
+            Space::AtMost(bytes) => OwnSpace::AtMost(bytes),
+        },
+        facts,
+    }
+}
+
+/// How old a snapshot is, where the clock could be believed then and can be now.
+fn age(stored: &Stored, clock_synced: bool) -> Option<Duration> {
+    let manifest = stored.manifest.as_ref().ok()?;
+    let seconds = Timestamp::now()
+        .unix_seconds()
+        .saturating_sub(manifest.cut_time.unix_seconds());
+    (clock_synced && manifest.clock_synced)
+        .then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 /// What the retention needs to know of each snapshot.
 pub(super) fn candidates(list: &[Stored], clock_synced: bool) -> Vec<Candidate> {
-    let now = Timestamp::now().unix_seconds();
-    let candidate = |stored: &Stored| {
-        let manifest = stored.manifest.as_ref().ok();
-        let taken = manifest.filter(|manifest| clock_synced && manifest.clock_synced);
-        let age = taken.map(|manifest| now.saturating_sub(manifest.cut_time.unix_seconds()));
-        Candidate {
-            name: stored.name.clone(),
-            age: age.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
-            good: stored.is_good(),
-            bytes: match stored.space {
-                Space::Exact(bytes) | Space::AtMost(bytes) => bytes,
-            },
-        }
+    let candidate = |stored: &Stored| Candidate {
+        name: stored.name.clone(),
+        age: age(stored, clock_synced),
+        good: stored.is_good(),
+        bytes: match stored.space {
+            Space::Exact(bytes) | Space::AtMost(bytes) => bytes,
+        },
     };
     list.iter().map(candidate).collect()
 }

@@ -15,6 +15,12 @@ const NAMED: usize = 20;
 pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> Result<(), Failure> {
     let snapshots = context.snapshots()?;
     let (store, rate, name) = (snapshots.open()?, snapshots.rate, asked.snapshot.clone());
+    context.require(&store, &name)?;
+    if context.record.dry_run {
+        context.record.changed = Some(false);
+        context.record.output = Some(json!({"snapshot": name, "level": asked.level}));
+        return Ok(());
+    }
     let work = move |control: &mut Control| {
         let report = data::verify(&store, &name, asked.level, control)?;
         let detail = Some(format!(

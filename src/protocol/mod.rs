@@ -7,6 +7,7 @@ mod device;
 mod name;
 mod record;
 mod report;
+mod snapshot;
 mod topic;
 
 pub use command::{Command, MAX_COMMAND_BYTES, Operation, Origin, Request, Unreadable};
@@ -19,4 +20,5 @@ pub use record::{
 pub use report::{
     Availability, Dropped, Event, Health, Level, Presence, RunState, Telemetry, WorkloadReport,
 };
+pub use snapshot::{OwnSpace, SnapshotFacts, SnapshotReport};
 pub use topic::{CommandTopic, Topics};

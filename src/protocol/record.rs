@@ -268,6 +268,20 @@ impl OperationRecord {
         }
     }
 
+    /// Whether the workload ran before this operation, and was not seen to answer again after it was stopped by it.
+    ///
+    /// Never of a `stop`: who asks for one wants it to be away.
+    pub fn is_out_of_service(&self) -> bool {
+        let is_stop = |step: &Step| ["stop", "stop again"].contains(&step.name.as_str());
+        let Some(stop) = self.steps.iter().rposition(is_stop) else {
+            return false;
+        };
+        let is_back = |step: &Step| step.name == "confirm" && step.state == StepState::Done;
+        let ran = self.found.as_ref().is_some_and(|found| found.running);
+        let ended_badly = self.state == State::Failed && self.operation != Operation::Stop;
+        ended_badly && ran && !self.steps[stop..].iter().any(is_back)
+    }
+
     /// The step of that name, where it has been started.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
@@ -315,4 +329,67 @@ pub enum Refused {
     /// The only one.
     #[default]
     Refused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use StepState::{Done, Failed};
+
+    fn failed(operation: &str, running: bool, steps: &[(&str, StepState)]) -> OperationRecord {
+        let step = |(name, state): &(&str, StepState)| Step {
+            name: (*name).to_owned(),
+            state: *state,
+            took_ms: None,
+            detail: None,
+        };
+        let record = serde_json::json!({
+            "id": "a", "number": 1, "operation": operation, "origin": "local", "state": "failed",
+            "accepted_at": "2026-01-31T12:00:00Z", "clock_synced": true, "found": {"running": running},
+        });
+        let record: OperationRecord = serde_json::from_value(record).unwrap();
+        OperationRecord {
+            steps: steps.iter().map(step).collect(),
+            ..record
+        }
+    }
+
+    #[test]
+    fn out_of_service_is_what_ran_was_stopped_and_did_not_answer_again() {
+        for steps in [
+            &[("stop", Done), ("cut", Done), ("start", Failed)][..],
+            &[("stop", Done), ("start", Done), ("confirm", Failed)],
+            &[("stop", StepState::Started)],
+            // A restore whose old data, back in its place, does not come up either.
+            &[("stop", Done), ("stop again", Done), ("confirm", Failed)],
+        ] {
+            assert!(
+                failed("restore", true, steps).is_out_of_service(),
+                "{steps:?}"
+            );
+            assert!(
+                !failed("restore", false, steps).is_out_of_service(),
+                "{steps:?}"
+            );
+            assert!(
+                !failed("stop", true, steps).is_out_of_service(),
+                "{steps:?}"
+            );
+        }
+        for steps in [
+            &[("check", Failed)][..],
+            &[("stop", Failed), ("start", Done), ("confirm", Done)],
+            &[("stop", Done), ("confirm", Done), ("seal", Failed)],
+            // A restore that was undone.
+            &[("stop", Done), ("stop again", Done), ("confirm", Done)],
+        ] {
+            assert!(
+                !failed("restore", true, steps).is_out_of_service(),
+                "{steps:?}"
+            );
+        }
+        let mut record = failed("restore", true, &[("stop", Done)]);
+        record.state = State::Running;
+        assert!(!record.is_out_of_service());
+    }
 }

@@ -34,6 +34,11 @@ pub use temperature::{MAX_SENSORS, Temperature, Temperatures};
 /// tens of milliseconds, a disk that has to spin up some seconds.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whether somebody keeps the wall clock right; `false` also where nobody knows.
+pub fn clock_synced(root: &Root) -> bool {
+    clock::synced(root).unwrap_or(false)
+}
+
 /// What the host says of itself at one moment. What could not be read is absent, and named in `problems`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "../lab/chain.rs"]
+mod chain;
 #[path = "../lab/inn.rs"]
 mod inn;
 
 mod asking;
 mod doctor;
 mod operating;
+mod snapshots;
+mod store;
 mod usage;
 
 use std::process::{Output, Stdio};

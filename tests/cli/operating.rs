@@ -59,16 +59,37 @@ async fn stopping_what_is_stopped_is_done_and_says_so() {
 #[tokio::test]
 async fn a_failure_ends_with_one_and_its_reason() {
     let agent = Agent::start().await;
+    ask(&agent, &["stop", "miner"]).await;
+    agent.animal.refuse_starts();
+    let ended = ask(&agent, &["start", "miner", "--id", "s-1"]).await;
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""), "{ended:?}");
+    assert!(
+        ended.stderr.contains("ostler: start miner: failed: "),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("the port is taken"), "{ended:?}");
+    assert!(!ended.stderr.contains("not back in service"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_workload_that_is_not_back_in_service_ends_with_eight() {
+    let agent = Agent::start().await;
     agent.animal.refuse_starts();
     let ended = ask(&agent, &["restart", "miner", "--id", "r-1"]).await;
-    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""), "{ended:?}");
+    assert_eq!((ended.status, ended.stdout.as_str()), (8, ""), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("miner ran before and is not back in service"),
+        "{ended:?}"
+    );
     assert!(
         ended.stderr.contains("ostler: restart miner: failed: "),
         "{ended:?}"
     );
     assert!(ended.stderr.contains("the port is taken"), "{ended:?}");
     let shown = ask(&agent, &["operations", "r-1"]).await;
-    assert_eq!(shown.status, 1, "{shown:?}");
+    assert_eq!(shown.status, 8, "{shown:?}");
     assert!(
         shown.stdout.contains("step         start: failed"),
         "{shown:?}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ostler::protocol::{OperationRecord, Refusal};
+use ostler::protocol::{OperationRecord, Refusal, SnapshotReport, State};
 use serde_json::Value;
 
 use crate::inn::Agent;
@@ -84,4 +84,20 @@ async fn the_listed_operations_are_records_and_refusals() {
     assert_eq!(serde_json::to_value(&refusal).unwrap(), *shown);
     let said = post(&agent, &refusal.operation, "{}").await.json();
     assert_eq!(said["failure"]["reason"], shown["failure"]["reason"]);
+}
+
+#[tokio::test]
+async fn the_listed_snapshots_are_those_of_the_page() {
+    let agent =
+        Agent::start_with_data(|data| std::fs::create_dir(data.join("chain")).unwrap()).await;
+    post(&agent, "snapshot", r#"{"id": "s-1"}"#).await;
+    agent.until("s-1", State::Succeeded).await;
+    let answer = get(&agent, "/v1/workloads/miner/snapshots").await.json();
+    let example = &examples()["http-snapshots"];
+    assert_eq!(sorted_keys(example), sorted_keys(&answer));
+    let report: SnapshotReport = serde_json::from_value(example["snapshots"][0].clone()).unwrap();
+    assert_eq!(
+        serde_json::to_value(report).unwrap(),
+        example["snapshots"][0]
+    );
 }

@@ -1,6 +1,6 @@
 //! What there is to read, and what is said where there is nothing.
 
-use ostler::protocol::{DeviceReport, Telemetry};
+use ostler::protocol::{DeviceReport, State, Telemetry};
 
 use crate::inn::{Agent, TOKEN};
 use crate::wire::{Wire, ask, get, post};
@@ -171,4 +171,42 @@ async fn another_name_for_this_host_is_taken_only_where_it_is_configured() {
     // The target may name a host as well, and a proxy would believe that one.
     let request = "GET http://rebound.example/v1/workloads HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert_eq!(ask(&agent, request).await.status, 403);
+}
+
+#[tokio::test]
+async fn snapshots_are_listed_newest_first_and_only_where_there_is_data() {
+    let plain = Agent::start().await;
+    let refused = get(&plain, "/v1/workloads/miner/snapshots").await;
+    assert_eq!(
+        (refused.status, refused.reason()),
+        (400, "unsupported".to_owned())
+    );
+    let unknown = get(&plain, "/v1/workloads/nobody/snapshots").await;
+    assert_eq!(
+        (unknown.status, unknown.reason()),
+        (404, "not-found".to_owned())
+    );
+
+    let agent = Agent::start_with_data(|data| {
+        ostler::durable::write(&data.join("keys.txt"), b"a thousand keys", 0o600).unwrap();
+    })
+    .await;
+    let list = async || get(&agent, "/v1/workloads/miner/snapshots").await.json();
+    assert_eq!(list().await["snapshots"], serde_json::json!([]));
+    assert!(!agent.data().with_file_name(".ostler-store").exists());
+    for name in ["first", "second"] {
+        let body = format!(r#"{{"id": "{name}", "args": {{"name": "{name}"}}}}"#);
+        post(&agent, "snapshot", &body).await;
+        agent.until(name, State::Succeeded).await;
+    }
+    let all = list().await["snapshots"].take();
+    let names: Vec<_> = [0, 1].map(|at| all[at]["name"].clone()).into();
+    assert_eq!(names, ["second", "first"]);
+    for snapshot in all.as_array().unwrap() {
+        assert_eq!(snapshot["total_bytes"], 15, "{snapshot}");
+        assert_eq!(snapshot["way"], "copy");
+        assert!(snapshot["age_s"].is_u64(), "{snapshot}");
+        assert!(snapshot["space"]["exact"].as_u64() > Some(0), "{snapshot}");
+        assert!(snapshot["timings"]["stop_ms"].is_u64(), "{snapshot}");
+    }
 }

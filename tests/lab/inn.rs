@@ -2,16 +2,19 @@
 
 #![allow(dead_code, reason = "each suite uses its own part of this")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ostler::clock::ClockSync;
+use ostler::data::{Exclude, Retention, Source, Way};
 use ostler::feed::Feed;
 use ostler::http::{Server, Settings, State, Token};
-use ostler::operation::{Engine, Parts, Times, Workload};
+use ostler::operation::{Engine, Parts, Snapshots, Times, Workload};
 use ostler::protocol::{DeviceReport, Health, Name, RunState, Telemetry};
 use ostler::runtime::{Error, Inspection, Output, Runtime, Stopped};
 use ostler::workload::{Finding, Inside, Kind};
@@ -41,6 +44,7 @@ struct Body {
     hold_stops: bool,
     refuse_starts: bool,
     refuse_logs: bool,
+    kill_at_stop: bool,
 }
 
 impl Animal {
@@ -52,6 +56,11 @@ impl Animal {
     /// From now on a start fails.
     pub fn refuse_starts(&self) {
         self.state.lock().unwrap().refuse_starts = true;
+    }
+
+    /// From now on it does not end by itself.
+    pub fn kill_at_stop(&self) {
+        self.state.lock().unwrap().kill_at_stop = true;
     }
 
     /// How often it was started.
@@ -114,6 +123,7 @@ impl Runtime for Animal {
         }
         let mut state = self.state.lock().unwrap();
         let stopped = match state.running {
+            true if state.kill_at_stop => Stopped::Killed,
             true => Stopped::Cleanly,
             false => Stopped::Already,
         };
@@ -163,6 +173,49 @@ impl Kind for Plain {
     }
 }
 
+/// A workload whose chain has one block more each time that it is looked at.
+#[derive(Default)]
+pub struct Growing(AtomicU64);
+
+#[async_trait]
+impl Kind for Growing {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    async fn probe(&self, _inside: &dyn Inside) -> Finding {
+        Finding {
+            health: Health::Healthy,
+            reason: None,
+            height: Some(self.0.fetch_add(1, Ordering::Relaxed)),
+            gap: Some(0),
+        }
+    }
+}
+
+/// How the data directory is snapshotted.
+fn snapshots(data: PathBuf) -> Snapshots {
+    Snapshots {
+        source: Source {
+            root: data,
+            include: Vec::new(),
+            exclude: Exclude::with(&[]).unwrap(),
+        },
+        store: None,
+        way: Some(Way::Copy),
+        identity: BTreeMap::new(),
+        reserve: 1 << 20,
+        rate: 0,
+        longest_cut: DEADLINE,
+        dead_man: DEADLINE,
+        progress_within: DEADLINE,
+        retention: Retention {
+            keep_last: Some(2),
+            ..Retention::default()
+        },
+    }
+}
+
 /// A running agent; all of it ends with this.
 pub struct Agent {
     /// The engine behind the API.
@@ -179,6 +232,7 @@ pub struct Agent {
     pub telemetry: watch::Sender<Option<Telemetry>>,
     settings: Settings,
     state: State,
+    clock: ClockSync,
     stop: CancellationToken,
     served: JoinHandle<()>,
     directory: TempDir,
@@ -192,7 +246,30 @@ impl Agent {
 
     /// Starts one with this token, or none.
     pub async fn start_with(token: Option<&str>) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), token, None).await
+    }
+
+    /// Starts one that believes its clock, and whose miner has data: what `fill` puts into its directory.
+    pub async fn start_with_data(fill: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        fill(&data);
+        let agent = Self::start_in(directory, Some(TOKEN), Some(snapshots(data))).await;
+        agent.clock.set(true);
+        agent
+    }
+
+    /// The data directory of the miner.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    async fn start_in(
+        directory: TempDir,
+        token: Option<&str>,
+        snapshots: Option<Snapshots>,
+    ) -> Self {
         let animal = Arc::new(Animal::default());
         animal.start().await.unwrap();
         let times = Times {
@@ -201,12 +278,19 @@ impl Agent {
             interval: Duration::from_millis(50),
         };
         let name = Name::new("miner").unwrap();
-        let workload = Workload::new(name, animal.clone(), Arc::new(Plain), times);
+        let workload = match snapshots {
+            Some(snapshots) => {
+                Workload::new(name, animal.clone(), Arc::<Growing>::default(), times)
+                    .with_snapshots(snapshots)
+            }
+            None => Workload::new(name, animal.clone(), Arc::new(Plain), times),
+        };
+        let clock = ClockSync::default();
         let parts = Parts {
             state_dir: directory.path().to_owned(),
             workloads: vec![workload],
             feed: Feed::default(),
-            clock: ClockSync::default(),
+            clock: clock.clone(),
         };
         let (engine, _) = Engine::open(parts).await.unwrap();
         engine.spawn();
@@ -232,6 +316,7 @@ impl Agent {
         Self {
             settings,
             state,
+            clock,
             engine,
             animal,
             socket,

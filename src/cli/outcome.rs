@@ -1,0 +1,245 @@
+//! How an operation has ended, in words and as the program's exit status.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::progress::title;
+use super::units::{bytes, milliseconds, seconds};
+use super::{Exit, Global, print};
+use crate::data::{Level, Timings, Way};
+use crate::protocol::{Name, Operation, OperationRecord, State};
+
+/// Tells how an operation has ended.
+pub fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
+    if global.json {
+        print::json(record)?;
+        return Ok(exit(record));
+    }
+    let what = title(record);
+    match record.state {
+        State::Succeeded => {
+            let took = record.steps.iter().filter_map(|step| step.took_ms).sum();
+            let unchanged = match record.changed {
+                Some(false) if !record.dry_run && record.operation != Operation::Verify => {
+                    ", nothing had to be changed"
+                }
+                _ => "",
+            };
+            print::out(&format!("{what}: done in {}{unchanged}\n", seconds(took)))?;
+            if let Some(output) = output(record) {
+                print::out(&output)?;
+            }
+        }
+        state => {
+            let reason = record
+                .failure
+                .as_ref()
+                .map(|failure| format!(": {}", failure.message))
+                .unwrap_or_default();
+            eprintln!("ostler: {what}: {}{reason} ({})", state.as_str(), record.id);
+            if record.is_out_of_service() {
+                let workload = record
+                    .workload
+                    .as_ref()
+                    .map_or("the workload", Name::as_str);
+                eprintln!("ostler: {workload} ran before and is not back in service");
+            }
+            // The snapshot may be good all the same, or what is damaged in it is told; of others this is a plan.
+            if let Operation::Snapshot | Operation::Verify = record.operation
+                && let Some(output) = output(record)
+            {
+                print::out(&output)?;
+            }
+        }
+    }
+    Ok(exit(record))
+}
+
+/// How the program ends after an operation that ended so.
+pub fn exit(record: &OperationRecord) -> Exit {
+    match record.state {
+        State::Accepted | State::Running | State::Succeeded => Exit::Success,
+        State::Failed if record.is_out_of_service() => Exit::OutOfService,
+        State::Failed => Exit::Failure,
+        State::Cancelled | State::Expired => Exit::NotDone,
+    }
+}
+
+/// The output of an operation for people; what this program does not know is shown as it came.
+pub fn output(record: &OperationRecord) -> Option<String> {
+    let output = record.output.as_ref()?;
+    let known = match record.operation {
+        Operation::Snapshot => read(output, Snapshot::said),
+        Operation::Restore => read(output, Restored::said),
+        Operation::Verify => read(output, Verified::said),
+        Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
+        Operation::Start
+        | Operation::Stop
+        | Operation::Restart
+        | Operation::Logs
+        | Operation::Cancel => None,
+    };
+    Some(known.unwrap_or_else(|| as_it_came(output)))
+}
+
+fn read<'a, T: Deserialize<'a>>(
+    output: &'a Value,
+    say: impl FnOnce(T) -> String,
+) -> Option<String> {
+    T::deserialize(output).ok().map(say)
+}
+
+fn as_it_came(output: &Value) -> String {
+    let text = match output {
+        Value::String(text) => text.clone(),
+        // Writing a value that was read cannot fail.
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    };
+    match text.is_empty() || text.ends_with('\n') {
+        true => text,
+        false => text + "\n",
+    }
+}
+
+fn at_height(height: Option<u64>) -> String {
+    height.map_or_else(String::new, |height| format!(", height {height}"))
+}
+
+/// Of `snapshot`; a plan has the name and the way alone.
+#[derive(Deserialize)]
+struct Snapshot {
+    name: Name,
+    way: Way,
+    #[serde(flatten)]
+    taken: Option<Taken>,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    clean: bool,
+    height: Option<u64>,
+    files: u64,
+    bytes: u64,
+    downtime_ms: Option<u64>,
+    timings: Timings,
+}
+
+impl Snapshot {
+    fn said(self) -> String {
+        let Self { name, way, taken } = self;
+        let Some(taken) = taken else {
+            return format!("it would be taken by {way}, as {name}\n");
+        };
+        let height = at_height(taken.height);
+        let torn = if taken.clean {
+            ""
+        } else {
+            ", as after a power cut"
+        };
+        let size = bytes(taken.bytes);
+        let files = taken.files;
+        format!(
+            "{name}: {size} in {files} files, by {way}{height}{torn}\n{}",
+            taken.away()
+        )
+    }
+}
+
+impl Taken {
+    /// The parts of the downtime, as far as they are known.
+    fn away(&self) -> String {
+        let parts: Vec<_> = [
+            ("stop", self.timings.stop_ms),
+            ("cut", self.timings.cut_ms),
+            ("start", self.timings.start_ms),
+        ]
+        .into_iter()
+        .filter_map(|(part, took)| Some(format!("{part} {}", milliseconds(took?))))
+        .collect();
+        let Some(downtime) = self.downtime_ms else {
+            return String::new();
+        };
+        let first = self.timings.first_progress_ms;
+        let first = first.map_or_else(String::new, |first| {
+            format!("; first new block after {}", milliseconds(first))
+        });
+        let downtime = milliseconds(downtime);
+        format!("away for {downtime}: {}{first}\n", parts.join(", "))
+    }
+}
+
+/// Of `restore`.
+#[derive(Deserialize)]
+struct Restored {
+    snapshot: Name,
+    height: Option<u64>,
+    bytes: u64,
+    files: u64,
+}
+
+impl Restored {
+    fn said(self) -> String {
+        let height = at_height(self.height);
+        let (snapshot, size, files) = (self.snapshot, bytes(self.bytes), self.files);
+        format!("{snapshot}: {size} in {files} files{height}\n")
+    }
+}
+
+/// Of `verify`; a plan has the name and the level alone.
+#[derive(Deserialize)]
+struct Verified {
+    snapshot: Name,
+    level: Level,
+    bytes: Option<u64>,
+    checked: Option<u64>,
+    #[serde(default)]
+    damages: Vec<Damage>,
+}
+
+#[derive(Deserialize)]
+struct Damage {
+    path: String,
+    what: String,
+}
+
+impl Verified {
+    fn said(self) -> String {
+        let Self {
+            snapshot, level, ..
+        } = self;
+        let (Some(read), Some(checked)) = (self.bytes, self.checked) else {
+            return format!("{snapshot} would be read again ({level:?})\n");
+        };
+        let mut said = String::new();
+        for Damage { path, what } in &self.damages {
+            said += &format!("{snapshot}: {path}: {what}\n");
+        }
+        let verdict = if said.is_empty() { "good" } else { "BAD" };
+        let read = bytes(read);
+        said + &format!(
+            "{snapshot}: {verdict} ({level:?}: {read} read, {checked} blocks and records checked)\n"
+        )
+    }
+}
+
+/// Of `prune`.
+#[derive(Deserialize)]
+struct Pruned {
+    removed: Vec<Removed>,
+}
+
+#[derive(Deserialize)]
+struct Removed {
+    name: Name,
+    reason: String,
+}
+
+impl Pruned {
+    fn said(self, dry_run: bool) -> String {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        self.removed
+            .iter()
+            .map(|removed| format!("{verb} {} ({})\n", removed.name, removed.reason))
+            .collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! `ostler store take`.
+
+use super::{Owner, Place, RESERVE, Speed, clock_synced, line};
+use crate::cli::{Exit, Global, print, units};
+use crate::clock::Timestamp;
+use crate::data::{Cut, Exclude, Facts, Manifest, Options, RelativePath, Source, Timings, Way};
+use crate::protocol::Name;
+
+/// Arguments of `ostler store take`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Take {
+    #[command(flatten)]
+    place: Place,
+    /// The snapshot's name [default: the time]
+    #[arg(long)]
+    name: Option<Name>,
+    /// reflink, link, copy, or hot for a workload that runs [default: the best stopped way that works]
+    #[arg(long)]
+    way: Option<Way>,
+    /// Capture only this directory below the data directory; may be given again
+    #[arg(long, value_name = "PATH")]
+    include: Vec<RelativePath>,
+    /// Leave out what has this name (`*` stands for any characters); may be given again. Keys always are left out
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// The workload had been killed instead of stopped
+    #[arg(long)]
+    unclean: bool,
+    #[command(flatten)]
+    owner: Owner,
+    /// The block height of the data
+    #[arg(long)]
+    height: Option<u64>,
+    #[command(flatten)]
+    speed: Speed,
+}
+
+/// Takes a snapshot.
+pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
+    let store = args.place.open()?;
+    let now = Timestamp::now();
+    let name = match args.name {
+        Some(name) => name,
+        None => Name::new(now.to_string().replace(':', "-"))?,
+    };
+    let source = Source {
+        root: args.place.data,
+        include: args.include,
+        exclude: Exclude::with(&args.exclude)?,
+    };
+    let options = Options {
+        name,
+        way: args.way,
+        reserve: RESERVE,
+    };
+    let mut control = args.speed.control();
+    let mut cut = Cut::prepare(source, &store, options, &mut control)?;
+    match cut.way() {
+        Way::Hot => cut.hot(&mut control)?,
+        _ => cut.cold(!args.unclean, &mut control)?,
+    }
+    let facts = Facts {
+        workload: args.owner.workload(),
+        cut_time: now,
+        clock_synced: clock_synced(),
+        height: args.height,
+        timings: Timings::default(),
+    };
+    let manifest = cut.seal(facts, &mut control)?;
+    match global.json {
+        true => print::json(&manifest)?,
+        false => line(&format!(
+            "{} sealed: {} files, {}, by {}, {} blocks and records checked{}",
+            manifest.name,
+            manifest.files.len(),
+            units::bytes(manifest.total_bytes),
+            manifest.way,
+            manifest.verification.checked,
+            opaque(&manifest),
+        ))?,
+    }
+    Ok(Exit::Success)
+}
+
+fn opaque(manifest: &Manifest) -> String {
+    match manifest.verification.opaque.len() {
+        0 => String::new(),
+        files => format!("; {files} tables of a kind that only their hash vouches for"),
+    }
+}

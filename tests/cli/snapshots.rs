@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::ask;
 use crate::chain::Engine;
-use crate::inn::Agent;
+use crate::inn::{Agent, RATE};
+use crate::{ask, run};
 
 /// A LevelDB chain, with tables.
 fn chain(data: &Path) {
@@ -86,6 +86,34 @@ async fn a_snapshot_is_taken_with_the_parts_of_its_downtime_and_is_listed() {
     assert_eq!(all["workload"], "miner");
     assert_eq!(all["snapshots"][1]["name"], "first");
     assert_eq!(all["snapshots"][1]["verified"], "L3");
+}
+
+/// `script` of util-linux gives the program a terminal.
+#[tokio::test]
+async fn on_a_terminal_the_amount_the_rate_and_the_time_left_are_seen() {
+    let size = usize::try_from(3 * RATE).unwrap();
+    let agent = Agent::start_with_data(|data| {
+        ostler::durable::write(&data.join("large"), &vec![7; size], 0o600).unwrap();
+    })
+    .await;
+    let program = env!("CARGO_BIN_EXE_ostler");
+    let socket = agent.socket.display();
+    let mut command = tokio::process::Command::new("script");
+    command.args(["--quiet", "--return", "--command"]);
+    command.arg(format!("{program} snapshot miner --socket {socket}"));
+    command.arg("/dev/null").kill_on_drop(true);
+    let seen = run(command).await;
+    assert_eq!(seen.status, 0, "{seen:?}");
+    let line = seen
+        .stdout
+        .split('\r')
+        .find(|line| line.contains("snapshot miner: seal ") && line.contains(" of 3.0 MB ("))
+        .unwrap_or_else(|| panic!("{seen:?}"));
+    assert!(
+        line.contains("B/s, ") && line.contains(" s left ("),
+        "{line}"
+    );
+    assert!(seen.stdout.contains("away for "), "{seen:?}");
 }
 
 #[tokio::test]

@@ -193,6 +193,9 @@ impl Kind for Growing {
     }
 }
 
+/// How many bytes of data are read in a second: a large file makes work that can be watched.
+pub const RATE: u64 = 1_000_000;
+
 /// How the data directory is snapshotted.
 fn snapshots(data: PathBuf) -> Snapshots {
     Snapshots {
@@ -205,7 +208,7 @@ fn snapshots(data: PathBuf) -> Snapshots {
         way: Some(Way::Copy),
         identity: BTreeMap::new(),
         reserve: 1 << 20,
-        rate: 0,
+        rate: RATE,
         longest_cut: DEADLINE,
         dead_man: DEADLINE,
         progress_within: DEADLINE,

@@ -324,7 +324,8 @@ async fn recover(context: &mut Context, store: &Store, found: &Found) -> Result<
 async fn go_on(context: &mut Context, store: &Store) -> Result<(), Failure> {
     let journal = store.exchange_journal();
     let go_on = move |_: &mut Control| {
-        if let Some(mut exchange) = Exchange::pending(&journal)? {
+        let pending = Exchange::pending(&journal)?;
+        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
             exchange.commit()?;
         }
         Ok((

@@ -22,7 +22,7 @@ fn fifty_kills_of_the_broker_lose_no_command_and_run_none_twice() {
     agent.start();
     let starts = miner.starts();
     let command = |round: usize| {
-        let dry_run = round % RESTART_EVERY != 0;
+        let dry_run = !round.is_multiple_of(RESTART_EVERY);
         format!(r#"{{"id":"round-{round}","dry_run":{dry_run}}}"#)
     };
     for round in 1..=KILLS {
@@ -31,7 +31,7 @@ fn fifty_kills_of_the_broker_lose_no_command_and_run_none_twice() {
         broker.save();
         broker.kill();
         broker.resume_service();
-        if round % BATCH == 0 {
+        if round.is_multiple_of(BATCH) {
             for given in round + 1 - BATCH..=round {
                 let record = agent.wait_for(&format!("round-{given}"));
                 assert_eq!(record["state"], "succeeded", "{record}\n{}", agent.log());

@@ -13,6 +13,8 @@ mod broker_kills;
 mod hostile;
 mod life;
 mod power_cut;
+mod power_cut_data;
+mod snapshots;
 
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;

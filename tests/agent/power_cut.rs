@@ -18,7 +18,7 @@ fn a_restart_survives_a_power_cut_at_every_instant_and_is_done_once() {
     for instant in 1..MOST {
         let id = format!("restart-{instant}");
         publish(&broker, "restart", &format!(r#"{{"id":"{id}"}}"#));
-        agent.start_with_power_cut(instant);
+        agent.start_with_power_cut("state", instant);
         // Either the power is cut, or the restart comes to its end first: then there are no more instants.
         let ended = |agent: &Agent| {
             agent

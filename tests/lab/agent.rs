@@ -69,9 +69,14 @@ impl Agent {
         });
     }
 
-    /// Starts the agent with a power cut at an instant of its file operations; 0 is never.
-    pub fn start_with_power_cut(&mut self, instant: u32) {
-        let under = self.state_dir().display().to_string();
+    /// Whether its API can be reached.
+    pub fn socket_answers(&self) -> bool {
+        UnixStream::connect(self.socket()).is_ok()
+    }
+
+    /// Starts the agent with a power cut at an instant of its file operations below this directory of the device.
+    pub fn start_with_power_cut(&mut self, below: &str, instant: u32) {
+        let under = self.path(below).display().to_string();
         self.spawn(&[
             ("LD_PRELOAD", powercut().to_str().unwrap()),
             ("POWERCUT_UNDER", &under),
@@ -175,10 +180,22 @@ impl Agent {
 
     /// What the agent's API answers on its unix socket.
     pub fn get(&self, path: &str) -> Value {
-        let socket = self.socket();
+        self.curl(path, &[])
+    }
+
+    /// What it answers to a command.
+    pub fn post(&self, operation: &str, command: &Value) -> Value {
+        self.curl(
+            &format!("/v1/commands/{operation}"),
+            &["--json", &command.to_string()],
+        )
+    }
+
+    fn curl(&self, path: &str, more: &[&str]) -> Value {
         let output = Command::new("curl")
             .args(["--silent", "--max-time", "20", "--unix-socket"])
-            .arg(&socket)
+            .arg(self.socket())
+            .args(more)
             .arg(format!("http://localhost{path}"))
             .output()
             .unwrap();
@@ -198,12 +215,19 @@ impl Agent {
 
     /// Waits for the end of an operation and gives its record.
     pub fn wait_for(&self, id: &str) -> Value {
-        self.wait_until(&format!("operation {id} ends"), |agent| {
-            agent.journalled(id).is_some_and(|record| {
-                !["accepted", "running"].contains(&record["state"].as_str().unwrap())
-            })
-        });
-        self.journalled(id).unwrap()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let record = self.journalled(id);
+            match &record {
+                Some(record) if record["ended_at"].is_string() => return record.clone(),
+                _ => assert!(
+                    Instant::now() < deadline,
+                    "{id} does not end: {record:?}\n{}",
+                    self.log()
+                ),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits for something, and shows the agent's log where it does not come.

@@ -40,6 +40,28 @@ pub(super) struct Context {
     pub cancelled: CancellationToken,
     /// Keeps the next operation waiting.
     pub hold: Option<Hold>,
+    /// See [`Context::must_finish`].
+    must_finish: bool,
+}
+
+impl Context {
+    /// An operation that begins, or is taken up again.
+    pub fn new(
+        ledger: Arc<Ledger>,
+        workload: Arc<Workload>,
+        record: OperationRecord,
+        cancelled: CancellationToken,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            ledger,
+            workload,
+            record,
+            cancelled,
+            hold: Some(hold),
+            must_finish: false,
+        }
+    }
 }
 
 impl Context {
@@ -65,7 +87,8 @@ impl Context {
             took_ms: None,
             detail: None,
         });
-        self.store().await?;
+        let durable = self.store().await;
+        self.unless_it_must_finish(durable)?;
         let begun = Instant::now();
         let outcome = work.await;
         self.record.progress = None;
@@ -81,9 +104,35 @@ impl Context {
         if let Ok(did) = &outcome {
             self.record.changed = Some(did.changed || self.record.changed == Some(true));
         }
-        let stored = self.store().await;
-        // What the step itself met says more than a journal that cannot be written.
-        outcome.map(drop).and(stored)
+        if let Err(failure) = self.store().await {
+            // It is done all the same; where another step must not begin without a journal, that one says so.
+            tracing::error!(
+                "what step {name} of {} came to is not durable: {}",
+                self.record.id,
+                failure.message
+            );
+        }
+        outcome.map(drop)
+    }
+
+    /// From here on the workload may be stopped: a journal that cannot be written, on a full disk for example, must not
+    /// keep it so. Every step that follows looks before it acts, so nothing is done twice for want of its record.
+    pub fn must_finish(&mut self) {
+        self.must_finish = true;
+    }
+
+    fn unless_it_must_finish(&self, durable: Result<(), Failure>) -> Result<(), Failure> {
+        match durable {
+            Err(failure) if self.must_finish => {
+                tracing::error!(
+                    "operation {} goes on without its record: {}",
+                    self.record.id,
+                    failure.message
+                );
+                Ok(())
+            }
+            durable => durable,
+        }
     }
 
     /// The workload as this operation found it, looked at once and kept in the record before anything is done.

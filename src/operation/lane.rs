@@ -125,13 +125,13 @@ impl Runner {
 
     async fn run_begun(&self, workload: &Arc<Workload>, record: OperationRecord, hold: Hold) {
         let cancelled = self.cancels().entry(record.id.clone()).or_default().clone();
-        let mut context = Context {
-            ledger: self.ledger.clone(),
-            workload: workload.clone(),
+        let mut context = Context::new(
+            self.ledger.clone(),
+            workload.clone(),
             record,
             cancelled,
-            hold: Some(hold),
-        };
+            hold,
+        );
         let outcome = dispatch(&mut context).await;
         let state = match &outcome {
             Ok(()) => State::Succeeded,

@@ -48,6 +48,7 @@ pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> R
         return plan(context, &found, &["stop", "start", "confirm"]);
     }
     if context.given_up() {
+        context.must_finish();
         bring_up(context, START_PATIENCE).await?;
         return Err(Failure::new(
             Reason::Interrupted,
@@ -61,6 +62,7 @@ pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> R
     if matches!(&stopped, Err(failure) if failure.reason == Reason::Cancelled) {
         return stopped;
     }
+    context.must_finish();
     let patience = if found.running {
         START_PATIENCE
     } else {

@@ -55,7 +55,9 @@ pub(super) async fn replace(
 ) -> Result<(), Failure> {
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
-    let exchanged = match power::bring_down(context, found, None).await {
+    let stopped = power::bring_down(context, found, None).await;
+    context.must_finish();
+    let exchanged = match stopped {
         Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
         Err(failure) => Err(failure),
     };
@@ -282,6 +284,7 @@ async fn discard(context: &mut Context, store: &Store) -> Result<(), Failure> {
 
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
 async fn recover(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
+    context.must_finish();
     context.forget_steps(&["take up"]);
     let lock = store.clone();
     let lock = move |control: &mut Control| {

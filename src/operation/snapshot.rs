@@ -191,8 +191,14 @@ async fn stopped(
     }
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
-    let outcome = match bring_down(context, &workload).await {
+    let stopped = bring_down(context, &workload).await;
+    context.must_finish();
+    let outcome = match stopped {
         Ok(()) => cold(context, cut, plan, true).await,
+        Err(failure) => Err(failure),
+    };
+    let outcome = match outcome {
+        Ok(cut) => still_stopped(&workload).await.map(|()| cut),
         Err(failure) => Err(failure),
     };
     power::bring_up(context, power::START_PATIENCE).await?;
@@ -202,6 +208,16 @@ async fn stopped(
     let confirmed = power::confirm(context).await;
     let cut = outcome?;
     confirmed.map(|()| cut)
+}
+
+/// A cut is one only if nothing has started the workload meanwhile: the dead-man, an operator, another program.
+async fn still_stopped(workload: &Workload) -> Result<(), Failure> {
+    let now = workload.runtime.inspect().await.map_err(failure_of)?;
+    if !now.state.runs() {
+        return Ok(());
+    }
+    let message = "something started it in the middle of the cut: no snapshot is taken; is `dead-man` too short?";
+    Err(Failure::new(Reason::NotPossible, message))
 }
 
 pub(super) async fn arm(workload: &Workload, after: Duration) -> Result<Did, Failure> {
@@ -311,7 +327,8 @@ async fn recover(
     name: &Name,
     found: &Found,
 ) -> Result<(), Failure> {
-    if found.running && context.record.step("arm").is_some() {
+    context.must_finish();
+    if found.running && context.has_begun("arm") {
         power::bring_up(context, power::START_PATIENCE).await?;
         let _ = context.workload.runtime.disarm().await;
         power::confirm(context).await?;

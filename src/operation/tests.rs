@@ -1,7 +1,7 @@
 //! The engine on a runtime that fails and hangs where a test wants it to; the real Docker engine has its own suite.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ struct FakeState {
     stop_errors: VecDeque<Error>,
     start_errors: VecDeque<Error>,
     stop_takes: Duration,
+    /// Gone when the next stop has been done: a disk that fills at the worst moment.
+    removed_by_stop: Option<PathBuf>,
 }
 
 fn unresponsive() -> Error {
@@ -107,6 +109,9 @@ impl Runtime for Fake {
             None => {
                 state.running = false;
                 state.stops += 1;
+                if let Some(directory) = state.removed_by_stop.take() {
+                    std::fs::remove_dir_all(directory).unwrap();
+                }
                 Ok(Stopped::Cleanly)
             }
         })
@@ -560,6 +565,25 @@ async fn a_journal_that_cannot_be_written_refuses_and_nothing_is_done() {
     );
     ended(&engine, "one").await;
     assert_eq!(fake.with(|state| state.stops), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_fails_while_the_workload_is_stopped_does_not_keep_it_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    fake.with(|state| state.removed_by_stop = Some(directory.path().join("operations")));
+    let engine = started(directory.path(), &fake).await;
+    engine.submit(restart("one")).await;
+    let record = ended(&engine, "one").await;
+    assert_eq!(
+        (record.state, record.changed),
+        (State::Succeeded, Some(true)),
+        "{record:?}"
+    );
+    assert_eq!(
+        fake.with(|state| (state.running, state.stops, state.starts)),
+        (true, 1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,8 +54,7 @@ fn strike(
     stride: u32,
     mut ended: impl FnMut(&Value),
 ) -> u32 {
-    let mut cuts = 0;
-    for instant in (1..).step_by(stride as usize) {
+    for (cuts, instant) in (0..).zip((1..).step_by(stride as usize)) {
         assert!(device.agent.terminate().success());
         device.agent.start_with_power_cut(".ostler-store", instant);
         device
@@ -97,7 +96,6 @@ fn strike(
             return cuts;
         }
         ended(&record);
-        cuts += 1;
     }
     unreachable!("it goes on until there was no cut")
 }

@@ -13,6 +13,9 @@ use super::lsm::{FileName, LiveSet};
 use super::manifest::Kind;
 use super::place;
 
+/// Bytes read at once.
+const PIECE: usize = 256 * 1024;
+
 /// What reading a file has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
@@ -40,14 +43,16 @@ pub fn inspect(
 ) -> Result<Inspection, Error> {
     let file = place::open(path)?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
-    let mut tee = Tee {
+    let tee = Tee {
         file: &file,
         hasher: blake3::Hasher::new(),
         size: 0,
         control,
     };
+    // Blocks and records are small; the hash and the disk want large pieces.
+    let mut reader = io::BufReader::with_capacity(PIECE, tee);
     let verdict = match deep {
-        true => look_inside(path, &file, length, kind, may_be_torn, &mut tee),
+        true => look_inside(path, &file, length, kind, may_be_torn, &mut reader),
         false => Ok(Verdict::default()),
     };
     let verdict = match verdict {
@@ -58,7 +63,8 @@ pub fn inspect(
         }
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    io::copy(&mut tee, &mut io::sink()).map_err(Error::io("read", path))?;
+    io::copy(&mut reader, &mut io::sink()).map_err(Error::io("read", path))?;
+    let tee = reader.into_inner();
     Ok(Inspection {
         hash: tee.hasher.finalize(),
         size: tee.size,
@@ -104,7 +110,7 @@ fn look_inside(
     length: u64,
     kind: Kind,
     may_be_torn: bool,
-    tee: &mut Tee<'_>,
+    reader: &mut dyn Read,
 ) -> io::Result<Verdict> {
     let name = FileName::parse(
         path.file_name()
@@ -112,14 +118,14 @@ fn look_inside(
             .unwrap_or_default(),
     );
     match (kind, name) {
-        (Kind::Table, _) => check_table(file, length, tee),
-        (Kind::Blob, _) => match blob::check(tee, length) {
+        (Kind::Table, _) => check_table(file, length, reader),
+        (Kind::Blob, _) => match blob::check(reader, length) {
             Ok(records) => Ok(Verdict::sound(records)),
             Err(BadBlob::Read(error)) => Err(error),
             Err(bad) => Ok(Verdict::damaged(bad.to_string())),
         },
         (Kind::Log, FileName::Log(number)) => {
-            let scan = record::scan(tee, number, false, &mut |_, _| {})?;
+            let scan = record::scan(reader, number, false, &mut |_, _| {})?;
             Ok(match scan.end {
                 End::Exact | End::Stale => Verdict::sound(scan.records),
                 End::Torn if may_be_torn => Verdict::sound(scan.records),
@@ -132,7 +138,7 @@ fn look_inside(
                 }
             })
         }
-        (Kind::Manifest, FileName::Manifest(number)) => match LiveSet::read(tee, number) {
+        (Kind::Manifest, FileName::Manifest(number)) => match LiveSet::read(reader, number) {
             Ok(live) if live.scan.end == End::Exact => Ok(Verdict::sound(live.scan.records)),
             Ok(live) => Ok(Verdict::damaged(format!(
                 "it does not end at a record, after byte {}",
@@ -145,9 +151,9 @@ fn look_inside(
     }
 }
 
-fn check_table(file: &File, length: u64, tee: &mut Tee<'_>) -> io::Result<Verdict> {
+fn check_table(file: &File, length: u64, reader: &mut dyn Read) -> io::Result<Verdict> {
     let checked = table::layout(file, length).and_then(|found| match found {
-        Found::Layout(layout) => layout.check(tee),
+        Found::Layout(layout) => layout.check(reader),
         Found::Unknown(why) => Ok(Coverage::Unknown(why)),
     });
     match checked {

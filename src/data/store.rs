@@ -156,6 +156,15 @@ impl Store {
         !is_leftover(name.as_str()) && self.snapshot(name).is_dir()
     }
 
+    /// The manifest of the newest snapshot that has one.
+    pub fn newest(&self) -> Result<Option<Manifest>, Error> {
+        let manifests = self
+            .names()?
+            .into_iter()
+            .filter_map(|name| Manifest::load(&self.snapshot(&name)).ok());
+        Ok(manifests.max_by_key(|manifest| manifest.sequence))
+    }
+
     /// One snapshot for use: refused when it is marked bad or its manifest cannot be used.
     pub fn get(&self, name: &Name) -> Result<Manifest, Error> {
         if let Some(reason) = self.bad(name)? {

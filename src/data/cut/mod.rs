@@ -15,7 +15,7 @@ mod hot;
 mod place;
 mod seal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,10 @@ pub struct Cut {
     method: Method,
     /// `<store>/<name>.partial`.
     partial: PathBuf,
+    /// The device of the data directory.
+    home: u64,
+    /// Directories that are there.
+    made: BTreeSet<RelativePath>,
     /// Files at their place, and the original that each was made from.
     placed: BTreeMap<RelativePath, Origin>,
     /// The final list, after the cold pass.
@@ -92,6 +96,8 @@ impl Cut {
             .create(&partial)
             .and_then(|()| DirBuilder::new().mode(0o700).create(&data))
             .map_err(Error::io("create", &data))?;
+        let home = fs::metadata(&source.root).map_err(Error::io("read", &source.root))?;
+        let home = Identity::of(&home).device;
         let mut cut = Self {
             source,
             exclusive,
@@ -99,6 +105,8 @@ impl Cut {
             method: Method::Copy,
             options,
             partial,
+            home,
+            made: BTreeSet::from([RelativePath::root()]),
             placed: BTreeMap::new(),
             items: Vec::new(),
             databases: Vec::new(),
@@ -217,9 +225,7 @@ impl Cut {
     /// How a file comes over: only what never changes is linked, and what is on another filesystem (a mount inside the
     /// data directory) is copied whatever the way.
     fn method_for(&self, item: &Item) -> Method {
-        let home =
-            fs::symlink_metadata(&self.source.root).map(|metadata| Identity::of(&metadata).device);
-        let far = home.is_ok_and(|home| home != item.identity.device);
+        let far = self.home != item.identity.device;
         match (&item.task, self.method) {
             (Task::Write(_) | Task::Directory | Task::Symlink(_), _) => Method::Written,
             _ if far => Method::Copy,

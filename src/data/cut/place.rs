@@ -20,11 +20,11 @@ impl Cut {
         if let Task::Directory = item.task {
             return self.directory(&item.path);
         }
-        if let Some(parent) = item.path.parent() {
-            self.directory(&parent)?;
-        }
         if self.is_current(item)? {
             return Ok(());
+        }
+        if let Some(parent) = item.path.parent() {
+            self.directory(&parent)?;
         }
         if self.placed.remove(&item.path).is_some() || fs::symlink_metadata(&to).is_ok() {
             // Only a name in our own partial directory; the inode behind a link is not touched.
@@ -100,7 +100,10 @@ impl Cut {
     }
 
     /// Makes a directory and those above it. They get their owner, mode and times at the seal.
-    fn directory(&self, path: &RelativePath) -> Result<(), Error> {
+    fn directory(&mut self, path: &RelativePath) -> Result<(), Error> {
+        if !self.made.insert(path.clone()) {
+            return Ok(());
+        }
         let to = path.below(&self.data());
         DirBuilder::new()
             .recursive(true)

@@ -1,6 +1,6 @@
 //! Tables (`*.ldb`, `*.sst`): where their blocks are, and whether every block's checksum is right.
 //!
-//! Formats: LevelDB `doc/table_format.md`; RocksDB `table/format.h` (footer versions 0 to 7).
+//! Formats: LevelDB `doc/table_format.md`; RocksDB `table/format.h` (footer versions 0 to 6).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,7 +21,7 @@ const OTHER_MAGICS: [u64; 3] = [
 ];
 const OLD_FOOTER: usize = 48;
 const NEW_FOOTER: usize = 53;
-/// Starts the second part of a footer of version 6 and later.
+/// Starts the second part of a footer of version 6.
 const EXTENDED_MAGIC: [u8; 4] = [0x3e, 0x00, 0x7a, 0x00];
 /// A block that has to be looked into (an index, the properties) is no larger.
 const LARGEST_INDEX: u64 = 256 << 20;
@@ -163,7 +163,7 @@ impl Layout {
     }
 }
 
-/// What footer version 6 and later add to each checksum, so that a block at a wrong place is noticed.
+/// What footer version 6 adds to each checksum, so that a block at a wrong place is noticed.
 fn modifier(context: u32, offset: u64) -> u32 {
     if context == 0 {
         return 0;
@@ -247,15 +247,15 @@ fn new_footer(bytes: &[u8], start: u64) -> Result<Result<Footer, String>, BadTab
                 start,
             }))
         }
-        6 | 7 => extended_footer(bytes, kind, version, start).map(Ok),
+        6 => extended_footer(bytes, kind, start).map(Ok),
         other => Ok(Err(format!(
             "its format version {other} is newer than this program"
         ))),
     }
 }
 
-/// Versions 6 and 7: a checksum of the footer itself, and the metaindex right before the footer.
-fn extended_footer(bytes: &[u8], kind: Kind, version: u32, start: u64) -> Result<Footer, BadTable> {
+/// Version 6: a checksum of the footer itself, and the metaindex right before the footer.
+fn extended_footer(bytes: &[u8], kind: Kind, start: u64) -> Result<Footer, BadTable> {
     let mut input = Decoder::new(&bytes[1..41]);
     if input.bytes(4) != Some(&EXTENDED_MAGIC) {
         return Err(BadTable::Footer("its extended magic number is wrong"));
@@ -284,7 +284,7 @@ fn extended_footer(bytes: &[u8], kind: Kind, version: u32, start: u64) -> Result
             size: u64::from(size),
         },
         index: None,
-        version,
+        version: 6,
         start,
     })
 }

@@ -98,7 +98,8 @@ fn take_can_be_killed_at_any_step() {
             break;
         }
     }
-    assert!(kills > 8, "{kills}");
+    // At the least two directories, a probe, a table, the manifest and the seal.
+    assert!(kills > 5, "{kills}");
     succeed(&["store", "prune", "--data", at, "--keep-last", "1"]);
     let left: Vec<_> = fs::read_dir(store_of(&data).path())
         .unwrap()

@@ -1,14 +1,14 @@
 //! What a data directory consists of, and what has to be done with each piece of it.
 
+mod tables;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::control::Control;
 use super::error::Error;
 use super::exclude::Exclude;
-use super::lsm::live::Immutable;
 use super::lsm::record::End;
 use super::lsm::{Engine, FileName, LiveSet, names};
 use super::manifest::Kind;
@@ -147,6 +147,14 @@ impl Source {
             });
         }
         for (database, entries) in databases.values() {
+            if state == State::Hot && !entries.contains_key(database.manifest_name.as_str()) {
+                // The engine changed to a new MANIFEST between the listing and the look at CURRENT.
+                let path = database
+                    .path
+                    .below(&self.root)
+                    .join(&database.manifest_name);
+                return Err(Error::io("list", &path)(io::ErrorKind::NotFound.into()));
+            }
             self.immutables(database, entries, state, &mut items)?;
         }
         items.sort_by(|a, b| (!a.path.is_root(), &a.path).cmp(&(!b.path.is_root(), &b.path)));
@@ -290,103 +298,6 @@ impl Source {
             }
         };
         Ok(item(entry, kind, task))
-    }
-
-    /// Adds the live set, each file with the size that the MANIFEST says.
-    fn immutables(
-        &self,
-        database: &Database,
-        entries: &Entries<'_>,
-        state: State,
-        items: &mut Vec<Item>,
-    ) -> Result<(), Error> {
-        let directory = database.path.below(&self.root);
-        for file in database.live.immutables() {
-            let found = self.immutable(database, entries, file)?;
-            let Some(mut found) =
-                found.filter(|found| state != State::Warm || found.identity.size == file.size)
-            else {
-                let path = directory.join(format!("{:06}", file.number));
-                match state {
-                    State::Warm => continue,
-                    State::Hot => {
-                        return Err(Error::io("open", &path)(io::ErrorKind::NotFound.into()));
-                    }
-                    State::Cold { .. } => {
-                        return Err(damaged(
-                            &path,
-                            "the MANIFEST names this table or blob file and it is missing",
-                        ));
-                    }
-                }
-            };
-            if found.identity.size != file.size {
-                let detail = format!(
-                    "it has {} bytes and the MANIFEST says {}",
-                    found.identity.size, file.size
-                );
-                return Err(damaged(&found.path.below(&self.root), &detail));
-            }
-            found.kind = if file.blob { Kind::Blob } else { Kind::Table };
-            items.push(found);
-        }
-        if matches!(state, State::Cold { .. }) {
-            for number in database.live.required_logs() {
-                let exists = entries
-                    .keys()
-                    .any(|name| FileName::parse(name) == FileName::Log(number));
-                if !exists {
-                    let path = directory.join(format!("{number:06}.log"));
-                    return Err(damaged(
-                        &path,
-                        "the MANIFEST names this log and it is missing",
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The file of a number: listed, or made since the listing.
-    fn immutable(
-        &self,
-        database: &Database,
-        entries: &Entries<'_>,
-        file: Immutable,
-    ) -> Result<Option<Item>, Error> {
-        // Both endings exist in databases that were made by old versions; this is the order in which the engines look.
-        let endings: &[&str] = match (file.blob, database.live.engine) {
-            (true, _) => &["blob"],
-            (false, Engine::LevelDb) => &["ldb", "sst"],
-            (false, Engine::RocksDb) => &["sst", "ldb"],
-        };
-        for ending in endings {
-            let name = format!("{:06}.{ending}", file.number);
-            if let Some(entry) = entries
-                .get(name.as_str())
-                .filter(|entry| entry.node == Node::File)
-            {
-                return Ok(Some(item(entry, Kind::Table, Task::Immutable)));
-            }
-            let path = database.path.join(&name)?;
-            match fs::symlink_metadata(path.below(&self.root)) {
-                Ok(metadata) if metadata.is_file() => {
-                    return Ok(Some(Item {
-                        path,
-                        kind: Kind::Table,
-                        task: Task::Immutable,
-                        identity: Identity::of(&metadata),
-                        allocated: metadata.len(),
-                        attributes: Attributes::of(&metadata),
-                    }));
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io("read", &path.below(&self.root))(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
     }
 }
 

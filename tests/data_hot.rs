@@ -15,7 +15,7 @@ use ostler::data::{Control, Error, Level, Source, Store, Way, verify};
 use snapshots::{name, private_copy, take_hot};
 
 /// Cuts of each engine. A hole shows in one of four where the order is wrong.
-const CUTS: usize = 15;
+const CUTS: usize = 10;
 
 #[test]
 fn hot_cuts_under_load_have_no_holes() {

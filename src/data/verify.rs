@@ -11,7 +11,7 @@ use super::error::Error;
 use super::inspect::inspect;
 use super::lsm::record::End;
 use super::lsm::{FileName, LiveSet, names};
-use super::manifest::{Database, Kind, Level, Manifest};
+use super::manifest::{Database, Kind, Level, Manifest, Way};
 use super::path::RelativePath;
 use super::place;
 use super::store::Store;
@@ -246,7 +246,7 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
             format!("it does not name file {number}, which was captured"),
         ));
     }
-    for number in live.required_logs() {
+    for number in live.required_logs(manifest.way == Way::Hot).into_keys() {
         let log = name(format!("{number:06}.log"))?;
         if manifest.file(&log).is_none() {
             return Err(at(

@@ -108,21 +108,16 @@ impl Cut {
         Ok(logs)
     }
 
-    /// The MANIFEST was read after the logs were copied: if it already asks for a log, or for bytes of one, that the
-    /// copies do not have, the engine went on meanwhile and it takes another try.
+    /// The MANIFEST was read after the logs were copied. Where it already needs a log that was not there yet, the tables
+    /// have everything older and the copy is whole without it; but RocksDB does not open without the logs, and the
+    /// bytes of them, that it tracks: then it takes another try.
     fn require_logs(
         &self,
         database: &Database,
         logs: &BTreeMap<RelativePath, u64>,
     ) -> Result<(), Error> {
-        for number in database.live.required_logs() {
+        for (number, needed) in database.live.required_logs(true) {
             let path = database.path.join(&format!("{number:06}.log"))?;
-            let needed = database
-                .live
-                .tracked_logs
-                .get(&number)
-                .copied()
-                .unwrap_or(0);
             if logs.get(&path).is_none_or(|size| *size < needed) {
                 return Err(Error::io("copy", &path.below(&self.source.root))(
                     ErrorKind::NotFound.into(),

@@ -173,19 +173,24 @@ impl LiveSet {
         number >= self.oldest_log || (self.prev_log != 0 && number == self.prev_log)
     }
 
-    /// Logs that must exist. LevelDB creates a log before it writes its number down; RocksDB promises that
-    /// only for logs that it tracks.
-    pub fn required_logs(&self) -> Vec<u64> {
+    /// Logs that must exist, with the bytes that they must have.
+    ///
+    /// LevelDB creates a log before it writes its number down, so in a stopped database that log is there; in a copy
+    /// that was cut hot its records may be newer than the moment of the cut, and then it is not (`hot`). RocksDB
+    /// promises logs only where it tracks them, and then never opens without them.
+    pub fn required_logs(&self, hot: bool) -> BTreeMap<u64, u64> {
         match self.engine {
+            Engine::LevelDb if hot => BTreeMap::new(),
             Engine::LevelDb => [self.oldest_log, self.prev_log]
                 .into_iter()
                 .filter(|number| *number != 0)
+                .map(|number| (number, 0))
                 .collect(),
             Engine::RocksDb => self
                 .tracked_logs
-                .keys()
-                .copied()
-                .filter(|number| self.needs_log(*number))
+                .iter()
+                .filter(|(number, _)| self.needs_log(**number))
+                .map(|(number, synced)| (*number, *synced))
                 .collect(),
         }
     }

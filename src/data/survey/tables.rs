@@ -50,7 +50,7 @@ impl Source {
             items.push(found);
         }
         if matches!(state, State::Cold { .. }) {
-            for number in database.live.required_logs() {
+            for number in database.live.required_logs(false).into_keys() {
                 let exists = entries
                     .keys()
                     .any(|name| FileName::parse(name) == FileName::Log(number));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::clock::ClockSync;
 use crate::config;
-use crate::data::{Exclude, RelativePath, Retention, Source, Way};
+use crate::data::bucket::{Layout, harmony};
+use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
 use crate::operation::{Snapshots, Times, Workload};
 use crate::protocol::Name;
 use crate::runtime::Runtime;
@@ -117,6 +118,7 @@ fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
             min_free: config.keep_free_mib.saturating_mul(MIB),
             min_verified: config.keep_verified,
         },
+        bucket: workload.bucket.as_ref().map(bucket).transpose()?,
     }))
 }
 
@@ -138,6 +140,27 @@ fn identity(workload: &config::Workload) -> BTreeMap<String, String> {
         .into_iter()
         .filter_map(|(what, fact)| Some((what.to_owned(), fact?)))
         .collect()
+}
+
+/// Where snapshots are sent.
+fn bucket(config: &config::Bucket) -> anyhow::Result<Bucket> {
+    let config_file = config.config_file.as_deref().map(config::secret::file);
+    Ok(Bucket {
+        remote: config.remote.clone(),
+        config_file: config_file.transpose()?,
+        layout: match config.layout {
+            config::Layout::Objects => Layout::Objects,
+            config::Layout::Harmony => Layout::Harmony(harmony::Identity {
+                db_type: config.db_type,
+                shard: config.shard,
+            }),
+        },
+        rate: config.bandwidth_mib.saturating_mul(MIB),
+        patience: config.patience.into(),
+        keep_last: config.keep_last,
+        grace: DAY.saturating_mul(config.grace_days),
+        program: PathBuf::from("rclone"),
+    })
 }
 
 /// A container named as the hotspots' firmwares name their miner, and a unit named as Harmony's packages name it.

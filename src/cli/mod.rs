@@ -94,6 +94,8 @@ enum Action {
     Restore(snapshot::Restore),
     /// Remove the snapshots that the workload's rules do not keep
     Prune(snapshot::Prune),
+    /// Send a snapshot to the workload's bucket: only what is not there yet
+    Upload(snapshot::Upload),
     /// Cancel an operation where that is safe
     Cancel(operate::Cancel),
     /// Show what was done and what is being done
@@ -146,6 +148,7 @@ impl Cli {
             Action::Verify(args) => snapshot::verify(args, global).await,
             Action::Restore(args) => snapshot::restore(args, global).await,
             Action::Prune(args) => snapshot::prune(args, global).await,
+            Action::Upload(args) => snapshot::upload(args, global).await,
             Action::Cancel(args) => operate::cancel(args, global).await,
             Action::Operations(args) => operations::run(args, global).await,
             Action::Logs(args) => logs::run(args, global).await,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::progress::title;
 use super::units::{bytes, milliseconds, seconds};
 use super::{Exit, Global, print};
+use crate::data::bucket::Uploaded;
 use crate::data::{Level, Timings, Way};
 use crate::protocol::{Name, Operation, OperationRecord, State};
 
@@ -73,6 +74,7 @@ pub fn output(record: &OperationRecord) -> Option<String> {
         Operation::Restore => read(output, Restored::said),
         Operation::Verify => read(output, Verified::said),
         Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
+        Operation::Upload => read(output, |sent: Sent| sent.said(record.dry_run)),
         Operation::Start
         | Operation::Stop
         | Operation::Restart
@@ -219,6 +221,34 @@ impl Verified {
         said + &format!(
             "{snapshot}: {verdict} ({level:?}: {read} read, {checked} blocks and records checked)\n"
         )
+    }
+}
+
+/// Of `upload`.
+#[derive(Deserialize)]
+struct Sent {
+    snapshot: Name,
+    bucket: String,
+    upload: Uploaded,
+}
+
+impl Sent {
+    fn said(self, dry_run: bool) -> String {
+        let Self {
+            snapshot,
+            bucket,
+            upload,
+        } = self;
+        let size = bytes(upload.sent_bytes);
+        let (sent, objects) = (upload.sent, upload.objects);
+        match (upload.already, dry_run) {
+            (true, _) => format!("{snapshot}: {bucket} has it already\n"),
+            (false, true) => format!("{snapshot}: {size} would be sent to {bucket}\n"),
+            (false, false) => format!(
+                "{snapshot}: {size} sent to {bucket}, {sent} of {objects} files; compared by {}\n",
+                upload.compared_by
+            ),
+        }
     }
 }
 

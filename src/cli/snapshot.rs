@@ -1,4 +1,4 @@
-//! `ostler snapshot|restore|verify|prune WORKLOAD`: the operations on a workload's snapshots.
+//! `ostler snapshot|restore|verify|prune|upload WORKLOAD`: the operations on a workload's snapshots.
 
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,9 @@ pub struct Snapshot {
     /// Take it although the workload syncs, leads or is otherwise in no state to be stopped
     #[arg(long)]
     force: bool,
+    /// Send it to the bucket when it is sealed
+    #[arg(long)]
+    upload: bool,
     #[command(flatten)]
     how: How,
 }
@@ -62,12 +65,24 @@ pub struct Prune {
     how: How,
 }
 
+/// Arguments of `ostler upload`.
+#[derive(Debug, clap::Args)]
+pub struct Upload {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    /// The snapshot [default: the newest good one]
+    snapshot: Option<Name>,
+    #[command(flatten)]
+    how: How,
+}
+
 /// Takes a snapshot.
 pub async fn snapshot(args: Snapshot, global: &Global) -> anyhow::Result<Exit> {
     let arguments = given([
         ("name", args.name.map(|name| json!(name))),
         ("way", args.way.map(Value::String)),
         ("force", args.force.then_some(Value::Bool(true))),
+        ("upload", args.upload.then_some(Value::Bool(true))),
     ]);
     args.how
         .ask(Operation::Snapshot, args.workload, arguments, global)
@@ -100,6 +115,14 @@ pub async fn verify(args: Verify, global: &Global) -> anyhow::Result<Exit> {
 pub async fn prune(args: Prune, global: &Global) -> anyhow::Result<Exit> {
     args.how
         .ask(Operation::Prune, args.workload, Map::new(), global)
+        .await
+}
+
+/// Sends a snapshot to the bucket.
+pub async fn upload(args: Upload, global: &Global) -> anyhow::Result<Exit> {
+    let arguments = given([("snapshot", args.snapshot.map(|name| json!(name)))]);
+    args.how
+        .ask(Operation::Upload, args.workload, arguments, global)
         .await
 }
 

@@ -4,6 +4,7 @@
 //! declarations as the types: see [`reference`].
 
 mod broker;
+mod bucket;
 mod changes;
 mod commands;
 mod device;
@@ -28,6 +29,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use broker::BrokerUrl;
+pub use bucket::{Bucket, Layout};
 pub use changes::Changes;
 pub use commands::Commands;
 pub use device::{Device, Telemetry};
@@ -125,9 +127,18 @@ impl Config {
         let mqtt = self.mqtt.iter().flat_map(Mqtt::files);
         let http = self.http.token_file.iter();
         let keys = self.commands.trusted_keys.iter();
+        let rclone = self
+            .workload
+            .iter()
+            .enumerate()
+            .filter_map(|(at, workload)| {
+                let file = workload.bucket.as_ref()?.config_file.as_ref()?;
+                Some((format!("workload[{at}].bucket.config-file"), file))
+            });
         mqtt.map(|(key, file)| (format!("mqtt.{key}"), file))
             .chain(keys.map(|file| ("commands.trusted-keys".to_owned(), file)))
             .chain(http.map(|file| ("http.token-file".to_owned(), file)))
+            .chain(rclone)
             .filter_map(|(key, file)| {
                 let public = ["mqtt.ca-file", "mqtt.cert-file", "commands.trusted-keys"]
                     .contains(&key.as_str());

@@ -3,7 +3,8 @@
 use super::section::Key;
 use super::written::inline;
 use super::{
-    Commands, Config, Device, Docker, Harmony, Http, Mqtt, Snapshot, Systemd, Telemetry, Workload,
+    Bucket, Commands, Config, Device, Docker, Harmony, Http, Mqtt, Snapshot, Systemd, Telemetry,
+    Workload,
 };
 
 /// A table as it is shown.
@@ -35,6 +36,7 @@ const TABLES: &[Table] = &[
     table!("[http]", Http, optional = true),
     table!("[[workload]]", Workload, optional = false),
     table!("[workload.snapshot]", Snapshot, optional = false),
+    table!("[workload.bucket]", Bucket, optional = false),
     table!("[workload.harmony]", Harmony, optional = false),
 ];
 

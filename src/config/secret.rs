@@ -100,6 +100,18 @@ fn credential(path: &Path) -> Option<&Path> {
     (only && parts.next().is_none()).then_some(path)
 }
 
+/// The file of a secret that another program reads, once it is known that this one would read it.
+///
+/// # Errors
+/// As [`read`].
+pub fn file(path: &Path) -> Result<PathBuf, Error> {
+    read(path)?;
+    resolve(path).map_err(|problem| Error {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
 fn read_checked(path: &Path, secret: bool) -> Result<Secret, Error> {
     let failed = |path: &Path, problem| Error {
         path: path.to_owned(),

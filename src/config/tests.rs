@@ -374,6 +374,39 @@ fn the_shipped_sample_and_page_are_those_that_the_program_writes() {
 }
 
 #[test]
+fn a_bucket_names_its_remote_and_keeps_secrets_out_of_it() {
+    let bucket =
+        |keys: &str| format!("{MINER}data-dir = \"/opt/miner\"\n[workload.bucket]\n{keys}\n");
+    let file = "config-file = \"/etc/ostler/rclone.conf\"";
+    assert!(parse(&bucket("remote = \"/mnt/stick\"")).is_ok());
+    assert!(parse(&bucket(&format!("remote = \"s3:snapshots\"\n{file}"))).is_ok());
+    for (keys, told) in [
+        ("remote = \"s3:snapshots\"".to_owned(), "config-file"),
+        (
+            format!("remote = \":s3,secret_access_key=x:b\"\n{file}"),
+            "remote",
+        ),
+        (format!("remote = \"s3:\"\n{file}"), "remote"),
+        (
+            "remote = \"/mnt/stick\"\ngrace-days = 0".to_owned(),
+            "grace-days",
+        ),
+        (
+            "remote = \"/mnt/stick\"\nlayout = \"tar\"".to_owned(),
+            "layout",
+        ),
+    ] {
+        let message = message(&bucket(&keys));
+        let key = message.split(": ").nth(1).unwrap_or_default();
+        assert_eq!(key, format!("workload[0].bucket.{told}"), "{message}");
+    }
+    let message = message(&format!(
+        "{MINER}[workload.bucket]\nremote = \"/mnt/stick\""
+    ));
+    assert!(message.contains("data-dir"), "{message}");
+}
+
+#[test]
 fn the_sample_says_what_holds_without_it_and_every_setting_in_it_is_valid() {
     let sample = shipped("packaging/ostler.toml");
     assert_eq!(parse(&sample).unwrap(), Config::default());

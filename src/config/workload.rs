@@ -5,6 +5,7 @@ use std::path::{Component, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::bucket::Bucket;
 use super::error::Problems;
 use super::harmony::Harmony;
 use super::seconds::Seconds;
@@ -30,6 +31,8 @@ section! {
         snapshot: Snapshot = Snapshot::default();
         /// How a Harmony node is reached, and what it has to be.
         harmony: Option<Harmony> = None;
+        /// Where its snapshots are sent.
+        bucket: Option<Bucket> = None;
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
@@ -139,6 +142,7 @@ impl Workload {
             identity_files: Vec::new(),
             snapshot: Snapshot::default(),
             harmony: None,
+            bucket: None,
             grace: GRACE,
             ready_timeout: READY_TIMEOUT,
             probe_interval: PROBE_INTERVAL,
@@ -171,6 +175,15 @@ impl Workload {
             harmony.check(&at, problems);
             if self.kind != Kind::Harmony {
                 problems.add(&at, "goes with `kind = \"harmony\"`");
+            }
+        }
+        if let Some(bucket) = &self.bucket {
+            bucket.check(&format!("{at}.bucket"), problems);
+            if self.data_dir.is_none() {
+                problems.add(
+                    format!("{at}.bucket"),
+                    "goes with a data directory: set `data-dir` too",
+                );
             }
         }
         for file in &self.identity_files {

@@ -132,6 +132,42 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// There is no rclone to get at a bucket with.
+    #[error("cannot run {}: install the Debian package `rclone`", program.display())]
+    NoRclone {
+        /// The program that was tried.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// rclone failed, or was given up.
+    #[error("cannot {action} {remote}: rclone: {detail}")]
+    Remote {
+        /// What was being done: `list`, `send to` …
+        action: &'static str,
+        /// Where.
+        remote: String,
+        /// What rclone complained of.
+        detail: String,
+    },
+    /// The bucket has another snapshot of this name.
+    #[error(
+        "{place} is that of another snapshot called {name}: give each device a place of its own in the bucket"
+    )]
+    InBucket {
+        /// The snapshot's name.
+        name: String,
+        /// Where its manifest is.
+        place: String,
+    },
+    /// What is in the bucket cannot be used.
+    #[error("{place} in the bucket cannot be used: {detail}")]
+    BadBucket {
+        /// Which object.
+        place: String,
+        /// Why.
+        detail: String,
+    },
     /// The snapshot is of something else.
     #[error("snapshot {name} has {what} {found}, here it is {wanted}")]
     Mismatch {

@@ -269,20 +269,24 @@ impl Manifest {
 
     /// Reads and checks the manifest of the snapshot in `directory`.
     pub fn load(directory: &Path) -> Result<Self, Error> {
+        Self::read(&directory.join(FILE))
+    }
+
+    /// Reads and checks a manifest that lies anywhere.
+    pub fn read(path: &Path) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Head {
             format: u32,
         }
-        let path = directory.join(FILE);
         let refuse = |detail: String| Error::Record {
-            path: path.clone(),
+            path: path.to_owned(),
             detail,
         };
-        let metadata = fs::symlink_metadata(&path).map_err(Error::io("read", &path))?;
+        let metadata = fs::symlink_metadata(path).map_err(Error::io("read", path))?;
         if !metadata.is_file() || metadata.len() > LARGEST {
             return Err(refuse("it is no file of a sensible size".to_owned()));
         }
-        let content = fs::read(&path).map_err(Error::io("read", &path))?;
+        let content = fs::read(path).map_err(Error::io("read", path))?;
         let head: Head =
             serde_json::from_slice(&content).map_err(|error| refuse(error.to_string()))?;
         if head.format != FORMAT {
@@ -306,12 +310,15 @@ impl Manifest {
     pub fn store(&mut self, directory: &Path) -> Result<(), Error> {
         self.digest = self.compute_digest();
         let path = directory.join(FILE);
-        let mut content = serde_json::to_vec_pretty(self).map_err(|error| Error::Record {
-            path: path.clone(),
-            detail: error.to_string(),
-        })?;
+        Ok(crate::durable::write(&path, &self.to_json(), 0o600)?)
+    }
+
+    /// The file's content.
+    pub fn to_json(&self) -> Vec<u8> {
+        // A struct of plain fields always serialises.
+        let mut content = serde_json::to_vec_pretty(self).unwrap_or_default();
         content.push(b'\n');
-        Ok(crate::durable::write(&path, &content, 0o600)?)
+        content
     }
 
     /// The entry of a path. The entries are sorted, so it is a quick search.

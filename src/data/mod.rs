@@ -3,6 +3,7 @@
 //! Everything here is synchronous and may take long: async callers use `spawn_blocking`, and watch and stop the work
 //! through a [`Control`].
 
+pub mod bucket;
 pub mod control;
 pub mod cut;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod survey;
 pub mod tree;
 pub mod verify;
 
+pub use bucket::Bucket;
 pub use control::{Control, Interrupted, Progress};
 pub use cut::{Cut, Options};
 pub use error::Error;

@@ -34,6 +34,12 @@ pub struct Exclusive {
     _lock: Flock<File>,
 }
 
+/// Keeps a snapshot from being removed, across processes, until it is dropped.
+#[derive(Debug)]
+pub struct Pin {
+    _lock: Flock<File>,
+}
+
 /// How many bytes would come free with a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Space {
@@ -54,6 +60,8 @@ pub struct Stored {
     pub bad: Option<String>,
     /// What it takes.
     pub space: Space,
+    /// Somebody reads it, so it cannot be removed now.
+    pub pinned: bool,
 }
 
 impl Stored {
@@ -186,6 +194,33 @@ impl Store {
         }
     }
 
+    /// Keeps a snapshot from being removed while it is read; any number may read it.
+    pub fn pin(&self, name: &Name) -> Result<Pin, Error> {
+        // The lock is on the directory, not on the manifest, which may be replaced; nothing is written. Who looks
+        // whether it is pinned holds it for an instant, so that one may wait for it.
+        let path = self.snapshot(name).join("data");
+        let data = File::open(&path).map_err(Error::io("open", &path))?;
+        match Flock::lock(data, FlockArg::LockShared) {
+            // It may have been renamed, to be removed, just before it was locked.
+            Ok(_) if !path.exists() => Err(Error::Busy {
+                path: self.path.clone(),
+            }),
+            Ok(lock) => Ok(Pin { _lock: lock }),
+            Err((_, errno)) => Err(Error::io("lock", &path)(errno.into())),
+        }
+    }
+
+    /// Whether somebody reads a snapshot.
+    fn is_pinned(&self, name: &Name) -> bool {
+        let data = File::open(self.snapshot(name).join("data"));
+        data.is_ok_and(|data| {
+            matches!(
+                Flock::lock(data, FlockArg::LockExclusiveNonblock),
+                Err((_, nix::errno::Errno::EWOULDBLOCK))
+            )
+        })
+    }
+
     /// Marks a snapshot bad, durably; its data is not touched.
     pub fn mark_bad(&self, name: &Name, reason: &str) -> Result<(), Error> {
         let path = self.snapshot(name).join(BAD);
@@ -232,6 +267,7 @@ impl Store {
         let manifest = Manifest::load(&directory).map_err(|error| error.to_string());
         Ok(Stored {
             bad: self.bad(&name)?,
+            pinned: self.is_pinned(&name),
             space: space(&directory, manifest.as_ref().ok())?,
             manifest,
             name,
@@ -245,8 +281,13 @@ impl Exclusive {
         &self.store
     }
 
-    /// Removes a snapshot, entry by entry.
+    /// Removes a snapshot, entry by entry; refused while somebody reads it.
     pub fn remove(&self, name: &Name, control: &mut Control) -> Result<(), Error> {
+        if self.store.is_pinned(name) {
+            return Err(Error::Busy {
+                path: self.store.snapshot(name),
+            });
+        }
         tree::discard(&self.store.snapshot(name), control)
     }
 
@@ -264,6 +305,11 @@ impl Exclusive {
             return Err(Error::Exists { path });
         }
         Ok(self.store.path.join(format!("{name}{PARTIAL}")))
+    }
+
+    /// Gives what was built as `partial` its name, durably.
+    pub(super) fn seal(&self, partial: &Path, name: &Name) -> Result<(), Error> {
+        Ok(crate::durable::rename(partial, &self.store.snapshot(name))?)
     }
 
     fn sweep(&self, control: &mut Control) -> Result<(), Error> {

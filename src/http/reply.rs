@@ -149,7 +149,7 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         Reason::JournalFailed | Reason::ShuttingDown | Reason::RuntimeAbsent | Reason::NotReady => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Reason::RuntimeFailed => StatusCode::BAD_GATEWAY,
+        Reason::RuntimeFailed | Reason::BucketFailed => StatusCode::BAD_GATEWAY,
         Reason::RuntimeUnresponsive => StatusCode::GATEWAY_TIMEOUT,
         Reason::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Reason::Interrupted

@@ -35,6 +35,8 @@ pub(super) enum Arguments {
     Verify(Verify),
     /// Of `prune`: none.
     Prune,
+    /// Of `upload`.
+    Upload(Upload),
     /// Of `logs`: how many lines.
     Logs { lines: usize },
     /// Of `cancel`: which operation.
@@ -52,6 +54,9 @@ pub(super) struct Snapshot {
     /// Whether the conditions of the workload's kind are passed over. The structural ones never are.
     #[serde(default)]
     pub force: bool,
+    /// Whether it is sent to the bucket when it is sealed.
+    #[serde(default)]
+    pub upload: bool,
 }
 
 /// A way, or that the best one that works is found.
@@ -101,6 +106,14 @@ pub(super) struct Verify {
     pub level: Level,
 }
 
+/// The arguments of `upload`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upload {
+    /// Which snapshot; the newest good one where it is left out.
+    pub snapshot: Option<Name>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct None {}
@@ -138,6 +151,7 @@ impl Arguments {
             Operation::Restore => typed(operation, args).map(Arguments::Restore),
             Operation::Verify => typed(operation, args).map(Arguments::Verify),
             Operation::Prune => typed::<None>(operation, args).map(|None {}| Arguments::Prune),
+            Operation::Upload => typed(operation, args).map(Arguments::Upload),
             Operation::Logs => {
                 let lines = typed::<Logs>(operation, args)?
                     .lines
@@ -155,12 +169,32 @@ impl Operation {
     /// Whether it leaves the workload alone, and so does not wait for its turn in the lane.
     pub(super) fn is_beside_the_lane(self) -> bool {
         match self {
-            Operation::Verify | Operation::Prune | Operation::Logs | Operation::Cancel => true,
+            Operation::Verify
+            | Operation::Prune
+            | Operation::Upload
+            | Operation::Logs
+            | Operation::Cancel => true,
             Operation::Start
             | Operation::Stop
             | Operation::Restart
             | Operation::Snapshot
             | Operation::Restore => false,
+        }
+    }
+
+    /// Whether it heeds a cancel at any point, and is continued after an interruption although it is beside the lane.
+    pub(super) fn is_resumable(self) -> bool {
+        match self {
+            Operation::Upload => true,
+            Operation::Start
+            | Operation::Stop
+            | Operation::Restart
+            | Operation::Snapshot
+            | Operation::Restore
+            | Operation::Verify
+            | Operation::Prune
+            | Operation::Logs
+            | Operation::Cancel => false,
         }
     }
 }

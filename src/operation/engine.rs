@@ -73,6 +73,8 @@ struct Inner {
     door: tokio::sync::Mutex<()>,
     closing: CancellationToken,
     tasks: TaskTracker,
+    /// What was beside the lanes when the last run of the agent ended, and is continued.
+    resumed: Mutex<Vec<(Name, OperationId)>>,
 }
 
 struct Lane {
@@ -118,6 +120,7 @@ impl Engine {
             door: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
             tasks,
+            resumed: Mutex::default(),
         }));
         for record in unfinished {
             engine.take_up(record).await;
@@ -134,6 +137,14 @@ impl Engine {
             .and_then(|name| inner.lanes.get(name));
         record.recoveries += 1;
         let failure = match lane {
+            Some(lane) if record.operation.is_resumable() => {
+                let name = lane.workload.name.clone();
+                inner.runner.expect(&record.id);
+                let mut resumed = inner.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+                resumed.push((name, record.id.clone()));
+                inner.ledger.keep(record);
+                return;
+            }
             Some(_) if record.operation.is_beside_the_lane() => Failure::new(
                 Reason::Interrupted,
                 "interrupted; it changed nothing that lasts, ask again",
@@ -182,6 +193,25 @@ impl Engine {
             inner
                 .tasks
                 .spawn(async move { closing.run_until_cancelled(observe).await });
+        }
+        let mut resumed = inner.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (workload, id) in resumed.drain(..) {
+            let this = self.clone();
+            inner
+                .tasks
+                .spawn(async move { this.resume(&workload, id).await });
+        }
+    }
+
+    /// Goes on with what was beside the lanes, as soon as there is a place for it.
+    async fn resume(&self, workload: &Name, id: OperationId) {
+        let inner = &self.0;
+        let place = inner.beside.clone().acquire_owned();
+        let place = inner.closing.run_until_cancelled(place).await;
+        if let (Some(Ok(place)), Some(lane)) = (place, inner.lanes.get(workload)) {
+            let runner = inner.runner.clone();
+            let hold = Hold::Place(place);
+            runner.run_or_abandon(lane.workload.clone(), id, hold).await;
         }
     }
 

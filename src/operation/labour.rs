@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Did};
-use crate::data::{self, Control};
+use crate::data::{self, Control, Interrupted};
 use crate::protocol::{Failure, Progress, Reason};
 
 /// How often the progress is told.
@@ -26,9 +27,19 @@ pub(super) struct Limits {
 /// Sets the flag when it is dropped, so that work whose operation was abandoned ends too.
 struct StopOnDrop(Arc<AtomicBool>);
 
+impl StopOnDrop {
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.set();
     }
 }
 
@@ -38,6 +49,22 @@ impl Context {
         &mut self,
         name: &str,
         limits: Limits,
+        work: F,
+    ) -> Result<Option<T>, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Control) -> Result<(T, Did), data::Error> + Send + 'static,
+    {
+        self.labour_until(name, limits, CancellationToken::new(), work)
+            .await
+    }
+
+    /// The same, given up when `cancelled` is.
+    pub async fn labour_until<T, F>(
+        &mut self,
+        name: &str,
+        limits: Limits,
+        cancelled: CancellationToken,
         work: F,
     ) -> Result<Option<T>, Failure>
     where
@@ -58,6 +85,7 @@ impl Context {
             let done = loop {
                 tokio::select! {
                     done = &mut thread => break done,
+                    () = cancelled.cancelled(), if !stop.is_set() => stop.set(),
                     _ = ticks.tick() => {
                         if let Some(progress) = meter.progress(begun) {
                             ledger.tell_progress(&record.id, progress);
@@ -128,11 +156,16 @@ pub(super) fn failure_of(error: &data::Error) -> Failure {
         data::Error::Busy { .. } | data::Error::InUse { .. } | data::Error::Pending { .. } => {
             Reason::Busy
         }
-        data::Error::Interrupted(_) => Reason::OutOfTime,
+        data::Error::Interrupted(Interrupted::Cancelled) => Reason::Cancelled,
+        data::Error::Interrupted(Interrupted::OutOfTime) => Reason::OutOfTime,
         data::Error::WayRefused { .. }
         | data::Error::HotRefused { .. }
         | data::Error::Exists { .. }
-        | data::Error::Mismatch { .. } => Reason::NotPossible,
+        | data::Error::Mismatch { .. }
+        | data::Error::InBucket { .. } => Reason::NotPossible,
+        data::Error::NoRclone { .. }
+        | data::Error::Remote { .. }
+        | data::Error::BadBucket { .. } => Reason::BucketFailed,
         data::Error::BadName { .. } => Reason::BadArguments,
         data::Error::Io { .. } | data::Error::Durable(_) | data::Error::Place { .. } => {
             Reason::DataFailed

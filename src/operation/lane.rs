@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power, prune, restore, snapshot, verify};
+use super::{logs, power, prune, restore, snapshot, upload, verify};
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
 
@@ -185,7 +185,10 @@ impl Runner {
                 while Instant::now() < deadline {
                     match self.ledger.get(id) {
                         Some(record) if record.state == State::Cancelled => return Ok(()),
-                        Some(record) if record.steps.is_empty() && !record.state.is_final() => {}
+                        Some(record)
+                            if !record.state.is_final()
+                                && (record.steps.is_empty() || record.operation.is_resumable()) => {
+                        }
                         _ => break,
                     }
                     sleep(Duration::from_millis(20)).await;
@@ -219,6 +222,7 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Restore(asked) => restore::restore(context, asked).await,
         Arguments::Verify(asked) => verify::verify(context, asked).await,
         Arguments::Prune => prune::prune(context).await,
+        Arguments::Upload(asked) => upload::upload(context, asked).await,
         Arguments::Logs { lines } => logs::logs(context, lines).await,
         Arguments::Cancel { .. } => Err(Failure::new(
             Reason::Unsupported,

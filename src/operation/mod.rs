@@ -20,6 +20,7 @@ mod prune;
 mod restore;
 mod snapshot;
 mod snapshots;
+mod upload;
 mod verify;
 mod workload;
 

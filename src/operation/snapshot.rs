@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::arguments;
 use super::context::{Context, Did, failure_of};
 use super::labour::Limits;
 use super::snapshots::Snapshots;
 use super::workload::{Through, Workload};
-use super::{power, prune};
+use super::{power, prune, upload};
 use crate::clock::Timestamp;
 use crate::data::manifest::{Facts, Timings};
 use crate::data::{self, Control, Cut, Manifest, Options, Store, Way};
@@ -26,11 +27,16 @@ pub(super) async fn snapshot(
     asked: arguments::Snapshot,
 ) -> Result<(), Failure> {
     let plan = context.snapshots()?.clone();
+    if asked.upload {
+        // Known before the workload is stopped, not after.
+        upload::bucket(&plan, &context.workload.name)?;
+    }
     let store = plan.open()?;
     let name = name(context, &asked)?;
     let found = context.found().await?;
     if context.recovered() {
-        return recover(context, &store, &name, &found).await;
+        recover(context, &store, &name, &found).await?;
+        return send(context, &plan, store, name, asked.upload).await;
     }
     let way = asked.way.map_or(plan.way, arguments::WantedWay::way);
     check_conditions(context, &found, &asked).await?;
@@ -79,7 +85,8 @@ pub(super) async fn snapshot(
         }
     }
     context.record.output = Some(summary(&manifest, &timings(context, progressed.first())));
-    prune::prune_after(context, &plan, store).await?;
+    prune::prune_after(context, &plan, store.clone()).await?;
+    let sent = send(context, &plan, store, name.clone(), asked.upload).await;
     match progressed {
         Progressed::Never if found.running => Err(Failure::new(
             Reason::NotReady,
@@ -88,8 +95,37 @@ pub(super) async fn snapshot(
                 plan.progress_within.as_secs()
             ),
         )),
-        Progressed::Never | Progressed::After(_) | Progressed::NoHeights => Ok(()),
+        Progressed::Never | Progressed::After(_) | Progressed::NoHeights => sent,
     }
+}
+
+/// The last step, where it is asked for: what goes wrong with it does not undo the snapshot.
+async fn send(
+    context: &mut Context,
+    plan: &Snapshots,
+    store: Store,
+    name: Name,
+    asked: bool,
+) -> Result<(), Failure> {
+    if !asked {
+        return Ok(());
+    }
+    let bucket = upload::bucket(plan, &context.workload.name)?.clone();
+    let sent = upload::send(
+        context,
+        bucket,
+        store,
+        name.clone(),
+        CancellationToken::new(),
+    )
+    .await;
+    sent.map_err(|failure| {
+        let message = format!(
+            "snapshot {name} is good here, but its upload failed: {}",
+            failure.message
+        );
+        Failure::new(failure.reason, message)
+    })
 }
 
 /// The name that was asked for, or one of the time and the operation's number: the same again after an interruption.

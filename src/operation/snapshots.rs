@@ -12,7 +12,7 @@ use super::workload::Workload;
 use crate::clock::Timestamp;
 use crate::data::retention::Candidate;
 use crate::data::store::{Space, Stored};
-use crate::data::{self, Retention, Source, Store, Way};
+use crate::data::{self, Bucket, Retention, Source, Store, Way};
 use crate::protocol::{Failure, Name, OwnSpace, Reason, SnapshotFacts, SnapshotReport};
 
 /// A workload's data, and how it is snapshotted.
@@ -38,6 +38,8 @@ pub struct Snapshots {
     pub progress_within: Duration,
     /// Which snapshots stay.
     pub retention: Retention,
+    /// Where they are sent.
+    pub bucket: Option<Bucket>,
 }
 
 impl Snapshots {
@@ -167,5 +169,7 @@ pub(super) fn candidates(list: &[Stored], clock_synced: bool) -> Vec<Candidate> 
             Space::Exact(bytes) | Space::AtMost(bytes) => bytes,
         },
     };
-    list.iter().map(candidate).collect()
+    // One that is being read cannot go now.
+    let free = list.iter().filter(|stored| !stored.pinned);
+    free.map(candidate).collect()
 }

@@ -1,5 +1,7 @@
 //! The engine on a runtime that fails and hangs where a test wants it to; the real Docker engine has its own suite.
 
+mod upload;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -96,6 +96,10 @@ impl Workload {
     pub fn capability(&self) -> Capability {
         let can = |operation: &Operation| match operation {
             Operation::Cancel => false,
+            Operation::Upload => {
+                let snapshots = self.snapshots.as_ref();
+                snapshots.is_some_and(|snapshots| snapshots.bucket.is_some())
+            }
             Operation::Snapshot | Operation::Restore | Operation::Verify | Operation::Prune => {
                 self.snapshots.is_some()
             }

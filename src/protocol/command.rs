@@ -27,6 +27,8 @@ pub enum Operation {
     Verify,
     /// Remove the snapshots that the rules do not keep.
     Prune,
+    /// Send a snapshot to the bucket.
+    Upload,
     /// A bounded tail of a workload's log, in the record's `output`.
     Logs,
     /// Cancel another operation where that is safe.
@@ -35,7 +37,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 9] = [
+    pub const ALL: [Operation; 10] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
@@ -43,6 +45,7 @@ impl Operation {
         Operation::Restore,
         Operation::Verify,
         Operation::Prune,
+        Operation::Upload,
         Operation::Logs,
         Operation::Cancel,
     ];
@@ -57,6 +60,7 @@ impl Operation {
             Operation::Restore => "restore",
             Operation::Verify => "verify",
             Operation::Prune => "prune",
+            Operation::Upload => "upload",
             Operation::Logs => "logs",
             Operation::Cancel => "cancel",
         }

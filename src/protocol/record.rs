@@ -152,6 +152,8 @@ pub enum Reason {
     OutOfTime,
     /// The files could not be dealt with.
     DataFailed,
+    /// The bucket, or rclone on the way to it, failed.
+    BucketFailed,
     /// The agent or the host went down in the middle; what came of it is in `message`.
     Interrupted,
     /// What is asked is not possible in this state.

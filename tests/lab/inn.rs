@@ -212,6 +212,7 @@ fn snapshots(data: PathBuf) -> Snapshots {
         longest_cut: DEADLINE,
         dead_man: DEADLINE,
         progress_within: DEADLINE,
+        bucket: None,
         retention: Retention {
             keep_last: Some(2),
             ..Retention::default()

@@ -1,0 +1,193 @@
+//! Harmony's own layout, for whoever restores with Harmony's tools.
+//!
+//! `<remote>/<type>/<shard>/harmony_db_<shard>.<YY-MM-DD-HH-MM-SS>.<height>/<files>`, as `tools/snapshot/snapshot.py`
+//! of harmony-one/experiment-deploy (commit a786aaf) writes it: type `snap`, `archival` or `pruned`, the time in UTC.
+//! Time and height are those of the cut. Beyond the original, `COMPLETE` is written last: it holds our manifest.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::control::Control;
+use super::super::error::Error;
+use super::super::manifest::Manifest;
+use super::super::path::RelativePath;
+use super::super::store::Store;
+use super::Uploaded;
+use super::desk::Desk;
+use super::remote::Remote;
+use super::shipment::{Item, Shipment};
+
+/// The name of the mark of completeness.
+pub(super) const COMPLETE: &str = "COMPLETE";
+
+/// What kind of database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DbType {
+    /// Of a node that serves snapshots.
+    Snap,
+    /// With every state there was.
+    Archival,
+    /// With the last states.
+    Pruned,
+}
+
+impl fmt::Display for DbType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DbType::Snap => "snap",
+            DbType::Archival => "archival",
+            DbType::Pruned => "pruned",
+        })
+    }
+}
+
+/// What the folder's name says beside time and height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The kind of database; where it is not given, what the snapshot says of itself.
+    pub db_type: Option<DbType>,
+    /// The shard; where it is not given, what the snapshot says of itself.
+    pub shard: Option<u32>,
+}
+
+impl Identity {
+    /// The shard of a snapshot.
+    fn shard(&self, manifest: &Manifest) -> Result<u32, Error> {
+        let own = manifest.workload.identity.get("shard");
+        self.shard
+            .or_else(|| own.and_then(|shard| shard.parse().ok()))
+            .ok_or_else(|| unknown(manifest, "shard", "set `shard` in its [workload.bucket]"))
+    }
+
+    /// The directory of a shard's snapshots.
+    pub(super) fn directory(&self, manifest: &Manifest) -> Result<String, Error> {
+        let archival = manifest.workload.identity.get("archival");
+        let own = match archival.is_some_and(|archival| archival == "true") {
+            true => DbType::Archival,
+            false => DbType::Pruned,
+        };
+        let db_type = self.db_type.unwrap_or(own);
+        Ok(format!("{db_type}/{}", self.shard(manifest)?))
+    }
+}
+
+/// The folder of a snapshot below the directory of its shard.
+pub(super) fn folder(manifest: &Manifest, shard: u32) -> Result<String, Error> {
+    let height = manifest
+        .height
+        .ok_or_else(|| unknown(manifest, "height", "the name needs it"))?;
+    // `2026-11-21T03:45:05.000Z` has what is needed at fixed places.
+    let time: String = manifest.cut_time.to_string();
+    let time: String = time
+        .chars()
+        .skip(2)
+        .take(17)
+        .map(|c| if c == 'T' || c == ':' { '-' } else { c })
+        .collect();
+    Ok(format!("harmony_db_{shard}.{time}.{height}"))
+}
+
+fn unknown(manifest: &Manifest, what: &str, wanted: &str) -> Error {
+    Error::Mismatch {
+        name: manifest.name.to_string(),
+        what: what.to_owned(),
+        found: "unknown".to_owned(),
+        wanted: wanted.to_owned(),
+    }
+}
+
+pub(super) struct Upload<'a> {
+    pub remote: &'a Remote,
+    pub desk: &'a Desk,
+    pub store: &'a Store,
+    pub manifest: &'a Manifest,
+    pub identity: &'a Identity,
+}
+
+impl Upload<'_> {
+    pub fn run(&self, plan: bool, control: &mut Control) -> Result<Uploaded, Error> {
+        let shard = self.identity.shard(self.manifest)?;
+        let folder = folder(self.manifest, shard)?;
+        let to = format!("{}/{folder}", self.identity.directory(self.manifest)?);
+        let wanted = self.shipment(&self.database(shard)?)?;
+        let there = self.remote.list(&to, None, control)?;
+        let missing = wanted.select(|name, item| there.get(name) != Some(&item.size));
+        let mut uploaded = Uploaded {
+            objects: wanted.0.len(),
+            sent: missing.0.len(),
+            sent_bytes: missing.load().bytes,
+            already: there.contains_key(COMPLETE) && missing.0.is_empty(),
+            ..Uploaded::default()
+        };
+        if plan || uploaded.already {
+            return Ok(uploaded);
+        }
+        missing.send(self.remote, self.desk, &to, control)?;
+        uploaded.compared_by = wanted.settle(self.remote, self.desk, &to, control)?;
+        if let Some(reason) = self.store.bad(&self.manifest.name)? {
+            return Err(Error::Bad {
+                name: self.manifest.name.to_string(),
+                reason,
+            });
+        }
+        let mark = self.desk.file(&self.manifest.to_json())?;
+        self.remote
+            .publish(&mark, &format!("{to}/{COMPLETE}"), control)?;
+        Ok(uploaded)
+    }
+
+    /// The directory of the shard's database in the snapshot.
+    fn database(&self, shard: u32) -> Result<RelativePath, Error> {
+        let wanted = format!("harmony_db_{shard}");
+        let databases = || {
+            self.manifest
+                .databases
+                .iter()
+                .map(|database| &database.path)
+        };
+        let named = databases().find(|path| path.name() == wanted);
+        let alone = databases().find(|path| path.is_root());
+        named.or(alone).cloned().ok_or_else(|| Error::Mismatch {
+            name: self.manifest.name.to_string(),
+            what: "databases".to_owned(),
+            found: databases()
+                .map(RelativePath::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+            wanted,
+        })
+    }
+
+    fn shipment(&self, database: &RelativePath) -> Result<Shipment, Error> {
+        let data = self.store.snapshot(&self.manifest.name).join("data");
+        let mut shipment = Shipment::default();
+        for file in &self.manifest.files {
+            if file.blake3.is_none() || !file.path.is_within(database) {
+                continue;
+            }
+            let path = file.path.as_str();
+            let name = match database.is_root() {
+                true => path,
+                false => path
+                    .strip_prefix(database.as_str())
+                    .and_then(|rest| rest.strip_prefix('/'))
+                    .unwrap_or(path),
+            };
+            if name == COMPLETE {
+                return Err(Error::BadName {
+                    what: "file of a Harmony database",
+                    shown: path.to_owned(),
+                    problem: "it is the mark of completeness",
+                });
+            }
+            let item = Item {
+                path: file.path.below(&data),
+                size: file.size,
+            };
+            shipment.0.insert(name.to_owned(), item);
+        }
+        Ok(shipment)
+    }
+}

@@ -1,0 +1,145 @@
+//! What is published: the manifests in the bucket, mirrored to the desk and read.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use crate::clock::Timestamp;
+use crate::protocol::Name;
+
+use super::super::control::Control;
+use super::super::error::Error;
+use super::super::manifest::{FileRecord, Manifest};
+use super::desk::{self, Desk};
+use super::remote::Remote;
+
+/// The directory of the objects.
+pub(super) const OBJECTS: &str = "objects";
+
+/// Where the object of a hash is, below [`OBJECTS`].
+pub(super) fn object(hash: &str) -> String {
+    format!("{}/{hash}", hash.get(..2).unwrap_or_default())
+}
+
+/// Where the manifest of a snapshot is.
+pub(super) fn manifest_path(workload: &Name, snapshot: &Name) -> String {
+    format!("{workload}/manifests/{snapshot}.json")
+}
+
+/// Where the name of the newest snapshot is.
+pub(super) fn latest_path(workload: &Name) -> String {
+    format!("{workload}/LATEST")
+}
+
+/// The snapshot's contents that are objects: hash, size and one file that has it. Empty files need no object.
+pub(super) fn contents(manifest: &Manifest) -> BTreeMap<&str, &FileRecord> {
+    let filled = manifest.files.iter().filter(|file| file.size > 0);
+    filled
+        .filter_map(|file| file.blake3.as_deref().map(|hash| (hash, file)))
+        .collect()
+}
+
+/// A published snapshot, without its list of files: there may be many, and each list may be long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Whose it is.
+    pub workload: Name,
+    /// Its name.
+    pub name: Name,
+    /// When it was cut.
+    pub cut_time: Timestamp,
+    /// Whether that clock was right.
+    pub clock_synced: bool,
+    /// Its place among the snapshots of its store.
+    sequence: u64,
+}
+
+/// The published snapshots of every workload.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    entries: Vec<Entry>,
+    /// Every content that one of them names: it was compared before that one was published.
+    pub named: HashSet<blake3::Hash>,
+    /// Files that should be manifests and cannot be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+impl Published {
+    /// Reads what the bucket has; what was mirrored before is not fetched again.
+    pub fn read(remote: &Remote, desk: &Desk, control: &mut Control) -> Result<Self, Error> {
+        let mirror = desk.mirror();
+        desk::make(&mirror)?;
+        remote.mirror("/*/manifests/*.json", &mirror, control)?;
+        let mut published = Self::default();
+        for workload in names(&mirror)? {
+            let manifests = mirror.join(&workload).join("manifests");
+            if !manifests.is_dir() {
+                continue;
+            }
+            for file in names(&manifests)? {
+                control.check()?;
+                match read(&manifests.join(&file), &workload, &file) {
+                    Ok((workload, manifest)) => published.add(workload, manifest),
+                    Err(problem) => published
+                        .unreadable
+                        .push(format!("{workload}/manifests/{file}: {problem}")),
+                }
+            }
+        }
+        Ok(published)
+    }
+
+    fn add(&mut self, workload: Name, manifest: Manifest) {
+        let hashes = contents(&manifest).into_keys();
+        self.named
+            .extend(hashes.filter_map(|hash| blake3::Hash::from_hex(hash).ok()));
+        self.entries.push(Entry {
+            workload,
+            name: manifest.name,
+            cut_time: manifest.cut_time,
+            clock_synced: manifest.clock_synced,
+            sequence: manifest.sequence,
+        });
+    }
+
+    /// One snapshot.
+    pub fn get(&self, workload: &Name, snapshot: &Name) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.workload == *workload && entry.name == *snapshot)
+    }
+
+    /// The snapshots of a workload, oldest first.
+    pub fn of(&self, workload: &Name) -> Vec<&Entry> {
+        let own = self.entries.iter();
+        let mut own: Vec<_> = own.filter(|entry| entry.workload == *workload).collect();
+        own.sort_by_key(|entry| (entry.cut_time, entry.sequence));
+        own
+    }
+
+    /// Whether a manifest names this content.
+    pub fn names(&self, hash: &str) -> bool {
+        blake3::Hash::from_hex(hash).is_ok_and(|hash| self.named.contains(&hash))
+    }
+}
+
+fn read(path: &Path, workload: &str, file: &str) -> Result<(Name, Manifest), String> {
+    let workload: Name = workload
+        .parse()
+        .map_err(|error| format!("the workload: {error}"))?;
+    let manifest = Manifest::read(path).map_err(|error| error.to_string())?;
+    if file.strip_suffix(".json") != Some(manifest.name.as_str()) {
+        return Err(format!("it is of snapshot {}", manifest.name));
+    }
+    Ok((workload, manifest))
+}
+
+fn names(directory: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for item in fs::read_dir(directory).map_err(Error::io("list", directory))? {
+        let item = item.map_err(Error::io("list", directory))?;
+        names.push(item.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,5 +1,6 @@
 //! The daemon: builds every part, supervises their tasks, shuts down in order.
 
+mod discovery;
 mod identity;
 mod reload;
 mod session;
@@ -8,6 +9,7 @@ mod watchdog;
 mod workloads;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,11 +24,12 @@ use crate::config::{Config, secret};
 use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
-use crate::operation::{Engine, Parts};
+use crate::operation::{Engine, Parts, Workload};
 use crate::protocol::{DeviceReport, Name};
 use crate::report::signature::TrustedKeys;
 use crate::report::{self, Pump, Reporter};
 use crate::sensor::{self, Sensors};
+use discovery::Discovery;
 use reload::Live;
 use session::Session;
 use signals::{Signals, Told};
@@ -44,9 +47,11 @@ pub enum Ending {
     Graceful,
     /// Something was left to the next start; the journal has it.
     Abandoned,
+    /// Something to look after was found: it is to be run again, with it.
+    Found,
 }
 
-/// Runs the agent until SIGTERM or SIGINT. SIGHUP reads `file`, or the default place, again.
+/// Runs the agent until SIGTERM or SIGINT, or until something new to look after is found. SIGHUP reads `file`, or the default place, again.
 ///
 /// # Errors
 /// Where it cannot start: the state directory, the journal, a secret or a socket cannot be had.
@@ -56,7 +61,15 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
     let root = sensor::Root::default();
     let clock = ClockSync::default();
 
-    let (engine, device) = open_engine(&config, &session, &root, &clock).await?;
+    let discovery = match config.workload.is_empty() {
+        true => Some(Discovery::begin(&config.state_dir).await),
+        false => None,
+    };
+    let workloads = discovery
+        .as_ref()
+        .map_or(&config.workload[..], Discovery::workloads);
+    let workloads = workloads::build_all(workloads, &clock)?;
+    let (engine, device) = open_engine(&config, workloads, &session, &root, &clock).await?;
     tracing::info!(
         "ostler {} on {}: looks after {} workloads",
         device.version,
@@ -110,29 +123,46 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
         engine: engine.clone(),
         interval,
     };
-    while signals.next().await == Told::Reload {
-        live.reload(&mut config, file.as_deref());
-    }
+    let mut more = pin!(found_more(discovery));
+    let found = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Reload => live.reload(&mut config, file.as_deref()),
+                Told::Stop => break false,
+            },
+            () = &mut more => break true,
+        }
+    };
 
-    watchdog::notify(&[NotifyState::Stopping]);
+    if !found {
+        watchdog::notify(&[NotifyState::Stopping]);
+    }
     let drained = engine.drain(DRAIN).await;
     stop.cancel();
     front_ends.close();
     let said_goodbye = timeout(GOODBYE, front_ends.wait()).await.is_ok();
-    Ok(if drained && said_goodbye {
-        Ending::Graceful
-    } else {
-        Ending::Abandoned
+    Ok(match (found, drained && said_goodbye) {
+        (true, _) => Ending::Found,
+        (false, true) => Ending::Graceful,
+        (false, false) => Ending::Abandoned,
     })
+}
+
+/// Returns when discovery finds something new; never where the workloads are configured.
+async fn found_more(discovery: Option<Discovery>) {
+    match discovery {
+        Some(discovery) => discovery.more().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn open_engine(
     config: &Config,
+    workloads: Vec<Workload>,
     session: &Session,
     root: &sensor::Root,
     clock: &ClockSync,
 ) -> anyhow::Result<(Engine, DeviceReport)> {
-    let workloads = workloads::all(config, clock).await?;
     let parts = Parts {
         state_dir: config.state_dir.clone(),
         workloads,

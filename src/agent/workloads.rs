@@ -1,7 +1,7 @@
 //! The workloads of this device: as they are configured, or as they are found.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use crate::config;
 use crate::data::bucket::{Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
 use crate::operation::{Snapshots, Times, Workload};
-use crate::protocol::Name;
 use crate::runtime::Runtime;
-use crate::runtime::docker::{self, Docker};
-use crate::runtime::systemd::{self, Systemd};
+use crate::runtime::docker::Docker;
+use crate::runtime::systemd::Systemd;
 use crate::workload::Kind;
 use crate::workload::generic::Generic;
 use crate::workload::harmony::Harmony;
@@ -25,16 +24,11 @@ pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const MIB: u64 = 1024 * 1024;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What is looked after: each workload that is configured; where none is, what is found on this host.
-pub async fn all(config: &config::Config, clock: &ClockSync) -> anyhow::Result<Vec<Workload>> {
-    let found;
-    let workloads = match config.workload.is_empty() {
-        true => {
-            found = discover().await;
-            &found
-        }
-        false => &config.workload,
-    };
+/// Builds what is looked after.
+pub fn build_all(
+    workloads: &[config::Workload],
+    clock: &ClockSync,
+) -> anyhow::Result<Vec<Workload>> {
     workloads
         .iter()
         .map(|workload| build(workload, clock))
@@ -161,43 +155,4 @@ fn bucket(config: &config::Bucket) -> anyhow::Result<Bucket> {
         grace: DAY.saturating_mul(config.grace_days),
         program: PathBuf::from("rclone"),
     })
-}
-
-/// A container named as the hotspots' firmwares name their miner, and a unit named as Harmony's packages name it.
-async fn discover() -> Vec<config::Workload> {
-    let mut workloads = miners().await;
-    workloads.extend(nodes().await);
-    workloads
-}
-
-async fn miners() -> Vec<config::Workload> {
-    let found = match docker::discover(Path::new(DOCKER_SOCKET)).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::info!("no workload is configured, and no container was found: {error}");
-            return Vec::new();
-        }
-    };
-    let workloads = found.into_iter().filter_map(|found| {
-        let container = Name::new(found.container).ok()?;
-        tracing::info!("found container {container}, a Helium miner by its name");
-        Some(config::Workload::discovered(container))
-    });
-    workloads.collect()
-}
-
-async fn nodes() -> Vec<config::Workload> {
-    let found = match systemd::discover().await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::info!("no workload is configured, and no unit was found: {error}");
-            return Vec::new();
-        }
-    };
-    let workloads = found.into_iter().filter_map(|found| {
-        let name = Name::new(found.unit.stem()).ok()?;
-        tracing::info!("found unit {}, a Harmony node by its name", found.unit);
-        Some(config::Workload::discovered_node(name, found.unit))
-    });
-    workloads.collect()
 }

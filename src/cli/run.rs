@@ -14,11 +14,16 @@ pub struct Args {}
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let config = Config::load(global.config.as_deref())?;
     log();
-    match agent::run(config, global.config.clone()).await? {
-        Ending::Graceful => tracing::info!("ended; nothing was left unfinished"),
-        Ending::Abandoned => tracing::warn!("ended; what was at work goes on at the next start"),
+    loop {
+        match agent::run(config.clone(), global.config.clone()).await? {
+            Ending::Graceful => tracing::info!("ended; nothing was left unfinished"),
+            Ending::Abandoned => {
+                tracing::warn!("ended; what was at work goes on at the next start")
+            }
+            Ending::Found => continue,
+        }
+        return Ok(Exit::Success);
     }
-    Ok(Exit::Success)
 }
 
 /// Logs to standard error. The journal of systemd, which sets `JOURNAL_STREAM`, has a clock of its own.

@@ -39,11 +39,17 @@ impl<const LEAST: u64, const MOST: u64> de::Visitor<'_> for Bounds<LEAST, MOST> 
         write!(f, "a whole number of seconds from {LEAST} to {MOST}")
     }
 
-    fn visit_i64<E: de::Error>(self, given: i64) -> Result<Self::Value, E> {
-        u64::try_from(given)
-            .ok()
+    fn visit_u64<E: de::Error>(self, given: u64) -> Result<Self::Value, E> {
+        Some(given)
             .filter(|seconds| (LEAST..=MOST).contains(seconds))
             .map(Seconds)
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(given), &self))
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(given), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, given: i64) -> Result<Self::Value, E> {
+        match u64::try_from(given) {
+            Ok(given) => self.visit_u64(given),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(given), &self)),
+        }
     }
 }

@@ -146,3 +146,49 @@ fn an_engine_that_hangs_and_dies_is_a_state_and_a_restart_is_brought_to_its_end(
     });
     assert!(agent.terminate().success());
 }
+
+#[test]
+fn systemd_is_told_when_the_agent_is_ready_alive_reloading_and_stopping() {
+    let miner = Miner::start("notify");
+    let mut agent = Agent::new(&config(miner.0, None));
+    let path = agent.path("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let told = |what: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let length = socket
+                .recv(&mut buffer)
+                .unwrap_or_else(|error| panic!("{what} never came: {error}"));
+            if String::from_utf8_lossy(&buffer[..length])
+                .lines()
+                .any(|line| line == what)
+            {
+                return;
+            }
+        }
+    };
+    agent.start_with(&[
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "1000000"),
+    ]);
+    told("READY=1");
+    told("WATCHDOG=1");
+    told("WATCHDOG=1");
+    agent.signal("HUP");
+    told("RELOADING=1");
+    told("READY=1");
+    // A thread that is stuck falls silent: the watchdog's beat comes from the one thread that does everything.
+    agent.signal("STOP");
+    while socket
+        .set_read_timeout(Some(Duration::from_secs(3)))
+        .is_ok()
+        && socket.recv(&mut [0; 512]).is_ok()
+    {}
+    agent.signal("CONT");
+    told("WATCHDOG=1");
+    agent.signal("TERM");
+    told("STOPPING=1");
+}

@@ -9,6 +9,7 @@ mod broker;
 #[path = "../lab/engine.rs"]
 mod engine;
 
+mod bare_host;
 mod broker_kills;
 mod hostile;
 mod life;

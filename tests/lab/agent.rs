@@ -63,7 +63,12 @@ impl Agent {
 
     /// Starts the agent and waits until it answers.
     pub fn start(&mut self) {
-        self.spawn(&[]);
+        self.start_with(&[]);
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
+        self.spawn(environment);
         self.wait_until("the agent answers", |agent| {
             UnixStream::connect(agent.socket()).is_ok()
         });

@@ -94,15 +94,25 @@ impl Control {
         Ok(())
     }
 
-    /// Reports work done, and waits where a limit asks for it.
+    /// Reports bytes read or written, and waits where a limit asks for it.
     pub(super) fn advance(&mut self, bytes: u64) -> Result<(), Interrupted> {
+        self.report(bytes);
+        self.throttle(bytes)?;
+        self.check()
+    }
+
+    /// Reports bytes dealt with that the disk never saw: those of a link or reflink. No limit is about them.
+    pub(super) fn advance_shared(&mut self, bytes: u64) -> Result<(), Interrupted> {
+        self.report(bytes);
+        self.check()
+    }
+
+    fn report(&mut self, bytes: u64) {
         self.progress.done = self.progress.done.saturating_add(bytes);
         self.progress.total = self.progress.total.max(self.progress.done);
         if let Some(callback) = &mut self.on_progress {
             callback(self.progress);
         }
-        self.throttle(bytes)?;
-        self.check()
     }
 
     fn throttle(&mut self, bytes: u64) -> Result<(), Interrupted> {
@@ -134,6 +144,14 @@ mod tests {
             control.advance(20_000).unwrap();
         }
         assert!(started.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn what_is_shared_does_not_wait() {
+        let mut control = Control::unlimited().limited_to(1);
+        control.advance_shared(1 << 40).unwrap();
+        assert_eq!(control.progress.done, 1 << 40);
+        assert_eq!(control.window, None);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Cut {
         };
         if item.task == Task::Immutable {
             if placed.method != Method::Copy {
-                control.advance(placed.size)?;
+                control.advance_shared(placed.size)?;
             }
             self.require_same(item)?;
         }

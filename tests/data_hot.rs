@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use chain::Engine;
 use ostler::data::{Control, Error, Level, Source, Store, Way, verify};
-use snapshots::{name, private_copy, take_hot};
+use snapshots::{name, private_copy, take, take_hot};
 
 /// Cuts of each engine. A hole shows in one of four where the order is wrong.
 const CUTS: usize = 10;
@@ -126,4 +126,23 @@ fn rocksdb_with_column_families_is_not_cut_hot() {
     let refused = take_hot(&Source::whole(&data), &store, "one").unwrap_err();
     assert!(matches!(refused, Error::HotRefused { .. }), "{refused}");
     assert!(!store.path().join("one.partial").exists());
+}
+
+#[test]
+fn what_pebble_keeps_is_not_cut_hot_and_is_taken_whole_when_it_is_stopped() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for name in [
+        "marker.manifest.000001.MANIFEST-000001",
+        "MANIFEST-000001",
+        "000002.log",
+    ] {
+        fs::File::create(data.join(name)).unwrap();
+    }
+    let store = Store::open(&root.path().join("store")).unwrap();
+    let refused = take_hot(&Source::whole(&data), &store, "one").unwrap_err();
+    assert!(matches!(refused, Error::HotRefused { .. }), "{refused}");
+    let taken = take(&Source::whole(&data), &store, "two", None).unwrap();
+    assert_eq!(taken.files.len(), 4, "{:?}", taken.files);
 }

@@ -186,14 +186,21 @@ impl Source {
     ) -> Result<Option<Database>, Error> {
         // Pebble keeps its MANIFEST's name in a marker file and adds to the formats: its directories are taken whole,
         // as files that nobody here understands.
-        if entries.keys().any(|name| name.starts_with("marker.")) {
-            return Ok(None);
-        }
         let on_disk = directory.below(&self.root);
         let has =
             |wanted: fn(FileName) -> bool| entries.keys().any(|name| wanted(FileName::parse(name)));
         let looks_like_one = has(|name| matches!(name, FileName::Manifest(_)))
             && has(|name| matches!(name, FileName::Table(_) | FileName::Log(_)));
+        if entries.keys().any(|name| name.starts_with("marker.")) {
+            return match state == State::Hot && looks_like_one {
+                // Copied one after the other, they would be of different moments.
+                true => Err(Error::HotRefused {
+                    path: on_disk,
+                    reason: "it is Pebble's, whose files are not understood".to_owned(),
+                }),
+                false => Ok(None),
+            };
+        }
         let current = on_disk.join("CURRENT");
         if !entries.contains_key("CURRENT") {
             return match looks_like_one {

@@ -1,6 +1,14 @@
 //! Snapshots without an agent.
 
+use std::io::Write;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Child;
+use tokio::time::timeout;
+
 use crate::chain::Engine;
+use crate::inn::DEADLINE;
 use crate::{ostler, run};
 
 #[tokio::test]
@@ -40,4 +48,67 @@ async fn a_store_is_listed_newest_first_with_what_belongs_to_each_snapshot() {
         2,
         "{verified:?}"
     );
+}
+
+#[tokio::test]
+async fn a_warm_take_waits_for_the_stop_and_says_when_to_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    Engine::LevelDb.fill(&data, 50, &[]);
+    let at = ["store", "take", "--warm", "--data", data.to_str().unwrap()];
+    let begin = |name| {
+        let arguments = [&at[..], &["--name", name]].concat();
+        let mut command = ostler(&arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    async fn next(child: &mut BufReader<&mut tokio::process::ChildStderr>) -> String {
+        let mut line = String::new();
+        timeout(DEADLINE, child.read_line(&mut line))
+            .await
+            .unwrap()
+            .unwrap();
+        line
+    }
+    async fn ended(mut child: Child) -> i32 {
+        let status = timeout(DEADLINE, child.wait()).await.unwrap().unwrap();
+        status.code().unwrap()
+    }
+
+    let mut child = begin("good");
+    let (mut input, mut errors) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+    let mut lines = BufReader::new(&mut errors);
+    assert_eq!(
+        next(&mut lines).await,
+        "stop the workload, then press Enter\n"
+    );
+    // What it writes until it is stopped belongs to the snapshot.
+    let mut late = std::fs::File::create(data.join("late")).unwrap();
+    late.write_all(b"written before the stop").unwrap();
+    input.write_all(b"\n").await.unwrap();
+    assert_eq!(
+        next(&mut lines).await,
+        "the cut is done: start the workload\n"
+    );
+    assert_eq!(ended(child).await, 0);
+    let kept = directory.path().join(".ostler-store/data/good/data/late");
+    assert_eq!(
+        std::fs::read_to_string(kept).unwrap(),
+        "written before the stop"
+    );
+
+    let mut child = begin("given-up");
+    drop(child.stdin.take());
+    assert_eq!(ended(child).await, 1);
+    assert!(
+        !directory
+            .path()
+            .join(".ostler-store/data/given-up")
+            .exists()
+    );
+
+    let hot = [&at[..], &["--way", "hot"]].concat();
+    let refused = run(ostler(&hot)).await;
+    assert_eq!(refused.status, 64, "{refused:?}");
 }

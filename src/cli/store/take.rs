@@ -1,9 +1,13 @@
 //! `ostler store take`.
 
+use std::io::{self, Write};
+
 use super::{Owner, Place, RESERVE, Speed, clock_synced, line};
-use crate::cli::{Exit, Global, print, units};
+use crate::cli::{Exit, Global, Usage, print, units};
 use crate::clock::Timestamp;
-use crate::data::{Cut, Exclude, Facts, Manifest, Options, RelativePath, Source, Timings, Way};
+use crate::data::{
+    Control, Cut, Exclude, Facts, Manifest, Options, RelativePath, Source, Timings, Way,
+};
 use crate::protocol::Name;
 
 /// Arguments of `ostler store take`.
@@ -17,6 +21,9 @@ pub(super) struct Take {
     /// reflink, link, copy, or hot for a workload that runs [default: the best stopped way that works]
     #[arg(long)]
     way: Option<Way>,
+    /// Begin while the workload runs, say when to stop it, wait for Enter, and say when to start it
+    #[arg(long)]
+    warm: bool,
     /// Capture only this directory below the data directory; may be given again
     #[arg(long, value_name = "PATH")]
     include: Vec<RelativePath>,
@@ -37,11 +44,14 @@ pub(super) struct Take {
 
 /// Takes a snapshot.
 pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
+    if args.warm && args.way == Some(Way::Hot) {
+        let problem = "a hot cut needs no stop: leave out --warm or --way hot";
+        return Err(Usage(problem.to_owned()).into());
+    }
     let store = args.place.open()?;
-    let now = Timestamp::now();
     let name = match args.name {
         Some(name) => name,
-        None => Name::new(now.to_string().replace(':', "-"))?,
+        None => Name::new(Timestamp::now().to_string().replace(':', "-"))?,
     };
     let source = Source {
         root: args.place.data,
@@ -55,13 +65,22 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
     };
     let mut control = args.speed.control();
     let mut cut = Cut::prepare(source, &store, options, &mut control)?;
+    if args.warm {
+        cut.warm(&mut control)?;
+        wait_for_enter("stop the workload, then press Enter")?;
+    }
+    let cut_time = Timestamp::now();
     match cut.way() {
         Way::Hot => cut.hot(&mut control)?,
-        _ => cut.cold(!args.unclean, &mut control)?,
+        // The limit spares a workload that runs; this one is away until the cut is done.
+        _ => cut.cold(!args.unclean, &mut Control::unlimited())?,
+    }
+    if args.warm {
+        prompt("the cut is done: start the workload")?;
     }
     let facts = Facts {
         workload: args.owner.workload(),
-        cut_time: now,
+        cut_time,
         clock_synced: clock_synced(),
         height: args.height,
         timings: Timings::default(),
@@ -80,6 +99,19 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
         ))?,
     }
     Ok(Exit::Success)
+}
+
+/// Standard output is for the report alone.
+fn prompt(line: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{line}")
+}
+
+fn wait_for_enter(line: &str) -> anyhow::Result<()> {
+    prompt(line)?;
+    if io::stdin().read_line(&mut String::new())? == 0 {
+        anyhow::bail!("the standard input ended before Enter: nothing is taken");
+    }
+    Ok(())
 }
 
 fn opaque(manifest: &Manifest) -> String {

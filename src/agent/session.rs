@@ -29,13 +29,13 @@ pub enum Error {
     /// Somebody has it.
     #[error("another agent uses the state directory {}; stop it first, or give this one another `state-dir`", .0.display())]
     Taken(PathBuf),
-    /// The number cannot be written.
-    #[error(transparent)]
-    NotDurable(#[from] durable::Error),
 }
 
 impl Session {
     /// Takes the directory and counts the start.
+    ///
+    /// A count that cannot be written, on a full disk for example, may come again at the next start. It does not
+    /// keep the agent from starting: a workload may be waiting for it, stopped.
     ///
     /// # Errors
     /// Where the directory cannot be written, or another agent holds it.
@@ -68,7 +68,9 @@ impl Session {
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(0);
         let number = last.saturating_add(1);
-        durable::write(&path, format!("{number}\n").as_bytes(), 0o640)?;
+        if let Err(error) = durable::write(&path, format!("{number}\n").as_bytes(), 0o640) {
+            tracing::error!("the start is not counted: {error}");
+        }
         Ok(Self {
             number,
             _lock: lock,
@@ -89,6 +91,13 @@ mod tests {
         assert!(matches!(Session::begin(&state_dir), Err(Error::Taken(_))));
         drop(first);
         assert_eq!(Session::begin(&state_dir).unwrap().number, 2);
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_written_keeps_no_agent_from_starting() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("session")).unwrap();
+        assert_eq!(Session::begin(directory.path()).unwrap().number, 1);
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Engine {
 
     async fn accept(&self, request: Request) -> Result<Answer, Failure> {
         let inner = &self.0;
-        if let Some(record) = inner.ledger.get(&request.id) {
+        if let Some(record) = inner.ledger.find(&request.id).await? {
             return same_command(&request, &record).map(|()| Answer::Known(Box::new(record)));
         }
         let arguments = Arguments::read(request.operation, &request.args)?;

@@ -86,14 +86,24 @@ impl Journal {
         durable::write(&self.path(&record.id), &text, 0o600)
     }
 
-    /// The record of that id, where it is kept.
-    pub fn load(&self, id: &OperationId) -> Option<OperationRecord> {
-        read(&self.path(id)).ok()
+    /// The record of that id, where it is kept. One that is there and cannot be read is an error: it is not unknown.
+    pub fn load(&self, id: &OperationId) -> Result<Option<OperationRecord>, String> {
+        let path = self.path(id);
+        let read = || match path.try_exists() {
+            Ok(false) => Ok(None),
+            Ok(true) => read(&path).map(Some),
+            Err(error) => Err(error.to_string()),
+        };
+        read().map_err(|problem| format!("{}: {problem}", path.display()))
     }
 
-    /// Forgets a record.
-    pub fn remove(&self, id: &OperationId) -> Result<(), durable::Error> {
-        durable::remove(&self.path(id))
+    /// Forgets records. What cannot be removed stays until the next start.
+    pub fn forget(&self, ids: &[OperationId]) {
+        for id in ids {
+            if let Err(error) = durable::remove(&self.path(id)) {
+                tracing::warn!("an old record stays: {error}");
+            }
+        }
     }
 
     fn path(&self, id: &OperationId) -> PathBuf {

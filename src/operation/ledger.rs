@@ -64,14 +64,30 @@ impl Ledger {
             clock,
             inner: Mutex::new(inner),
         };
-        ledger.remove_surplus()?;
+        ledger.journal.forget(&ledger.take_surplus());
         Ok((ledger, unfinished, quarantined))
     }
 
     /// The record of that id, from memory or from the journal.
     pub fn get(&self, id: &OperationId) -> Option<OperationRecord> {
         let in_memory = self.lock().records.get(id).cloned();
-        in_memory.or_else(|| self.journal.load(id))
+        in_memory.or_else(|| self.journal.load(id).ok().flatten())
+    }
+
+    /// The same for whoever must know: what cannot be read is an error, for it may have run.
+    pub async fn find(&self, id: &OperationId) -> Result<Option<OperationRecord>, Failure> {
+        let in_memory = self.lock().records.get(id).cloned();
+        if in_memory.is_some() {
+            return Ok(in_memory);
+        }
+        let (journal, id) = (self.journal.clone(), id.clone());
+        tokio::task::spawn_blocking(move || journal.load(&id))
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|problem| {
+                let message = format!("whether this ran already cannot be read: {problem}");
+                Failure::new(Reason::JournalFailed, message)
+            })
     }
 
     /// The unfinished and the last ended operations, newest first: those that are in memory.
@@ -113,8 +129,13 @@ impl Ledger {
             progress: None,
             ..record.clone()
         };
-        let journal = self.journal.clone();
-        tokio::task::spawn_blocking(move || journal.store(&written))
+        let (journal, surplus) = (self.journal.clone(), self.take_surplus());
+        let write = move || {
+            let stored = journal.store(&written);
+            journal.forget(&surplus);
+            stored
+        };
+        tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| error.to_string())
             .and_then(|stored| stored.map_err(|error| error.to_string()))
@@ -139,9 +160,6 @@ impl Ledger {
             inner.forget_old_from_memory();
         }
         self.feed.send(Update::Operation(Box::new(record)));
-        if let Err(error) = self.remove_surplus() {
-            tracing::warn!("an old record stays: {error}");
-        }
     }
 
     /// Ends a record. The outcome is seen even where it cannot be written.
@@ -171,19 +189,11 @@ impl Ledger {
         }
     }
 
-    fn remove_surplus(&self) -> Result<(), durable::Error> {
-        loop {
-            let oldest = {
-                let mut inner = self.lock();
-                if inner.ended.len() <= KEPT {
-                    return Ok(());
-                }
-                inner.ended.pop_front()
-            };
-            if let Some(id) = oldest {
-                self.journal.remove(&id)?;
-            }
-        }
+    /// What is to be forgotten, the oldest first.
+    fn take_surplus(&self) -> Vec<OperationId> {
+        let mut inner = self.lock();
+        let surplus = inner.ended.len().saturating_sub(KEPT);
+        inner.ended.drain(..surplus).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -570,6 +570,20 @@ async fn a_journal_that_cannot_be_written_refuses_and_nothing_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_whose_record_cannot_be_read_is_not_taken_for_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    let engine = started(directory.path(), &fake).await;
+    std::fs::create_dir(directory.path().join("operations/one.json")).unwrap();
+    let answer = engine.submit(restart("one")).await;
+    assert_eq!(reason(&answer), Reason::JournalFailed);
+    crate::durable::write(&directory.path().join("operations/two.json"), b"{", 0o600).unwrap();
+    let answer = engine.submit(restart("two")).await;
+    assert_eq!(reason(&answer), Reason::JournalFailed);
+    assert_eq!(fake.with(|state| state.stops), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_that_fails_while_the_workload_is_stopped_does_not_keep_it_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::running();

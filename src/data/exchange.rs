@@ -144,6 +144,21 @@ impl Exchange {
         self.plan.done
     }
 
+    /// Whether the live tree is part of the one and part of the other, or cannot be told from that.
+    pub fn is_torn(&self) -> bool {
+        let all = |at: fn(&Pair) -> (Option<Inode>, Option<Inode>)| {
+            self.plan.pairs.iter().all(|pair| {
+                let live = inode(&pair.path.below(&self.plan.live));
+                let staged = inode(&pair.path.below(&self.plan.staged));
+                matches!((live, staged), (Ok(live), Ok(staged)) if (live, staged) == at(pair))
+            })
+        };
+        let noted = |pair: &Pair| (pair.live, pair.staged);
+        let swapped = |pair: &Pair| (pair.staged, pair.live);
+        // Once it was done, the workload may have moved entries of its own.
+        !(self.plan.done || all(noted) || all(swapped))
+    }
+
     /// Makes the staged tree the live one. Done already is done.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.go(Goal::Forward)

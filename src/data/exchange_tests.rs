@@ -58,6 +58,21 @@ const OLD: [&str; 3] = ["both=live", "dir/x=live", "old=live"];
 const NEW: [&str; 3] = ["both=staged", "dir/y=staged", "new=staged"];
 
 #[test]
+fn torn_is_what_is_neither_the_one_nor_the_other() {
+    let pairing = Pairing::new();
+    let mut exchange = pairing.begin(&Scope::Entries);
+    assert!(!exchange.is_torn());
+    let moved = |from: PathBuf, to: PathBuf| fs::rename(from.join("old"), to.join("old")).unwrap();
+    moved(pairing.live(), pairing.staged());
+    assert!(exchange.is_torn());
+    moved(pairing.staged(), pairing.live());
+    exchange.commit().unwrap();
+    assert!(!exchange.is_torn());
+    fs::remove_file(pairing.live().join("new")).unwrap();
+    assert!(!exchange.is_torn(), "the workload removed it");
+}
+
+#[test]
 fn forward_back_and_forward_again() {
     for scope in [Scope::Whole, Scope::Entries] {
         let pairing = Pairing::new();

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::arguments::Arguments;
 use super::context::{Context, Did, failure_of, retry};
 use super::workload::{Through, Workload};
-use crate::protocol::{Failure, Found, Health, Reason, RunState};
+use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState};
 use crate::runtime::{self, Runtime, Stopped};
 
 /// How long a runtime that went away is waited for, to start again what was stopped. A workload must not
@@ -19,8 +20,11 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 const REFUSED_TRIES: u32 = 5;
 const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often the probe is asked while a workload comes up.
+/// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a runtime may need for a stop beyond the grace: it reaps what it killed.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
 
 /// Starts the workload and waits until it answers.
 pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
@@ -136,11 +140,67 @@ pub(super) async fn end_any_run(workload: &Workload) -> Result<Did, Failure> {
     })
 }
 
+/// Starts the workload, as often as it takes within `patience`.
 pub(super) async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
+    if context.recovered() && !context.is_done("confirm") {
+        // What was started need not run any more: a power cut ends it too.
+        context.forget_steps(&["start"]);
+    }
     let workload = context.workload.clone();
-    context
-        .step("start", begin_run(&*workload.runtime, patience))
-        .await
+    let doubtful = stop_is_doubtful(context)
+        .then(|| context.record.found.clone())
+        .flatten();
+    let grace = longest_grace(context);
+    let start = async {
+        if let Some(found) = doubtful {
+            outlast_stop(&*workload.runtime, &found, grace, patience).await;
+        }
+        begin_run(&*workload.runtime, patience).await
+    };
+    context.step("start", start).await
+}
+
+/// Whether a stop was begun and not seen to end.
+fn stop_is_doubtful(context: &Context) -> bool {
+    let is_stop = |step: &&Step| ["stop", "stop again"].contains(&step.name.as_str());
+    let last = context.record.steps.iter().rfind(is_stop);
+    last.is_some_and(|stop| stop.state != StepState::Done)
+}
+
+fn longest_grace(context: &Context) -> Duration {
+    let configured = context.workload.times().grace;
+    match Arguments::read(context.record.operation, &context.record.args) {
+        Ok(Arguments::Restart { grace: Some(asked) }) => asked.max(configured),
+        _ => configured,
+    }
+}
+
+/// Waits as long as a stop that was given up can still come to something.
+///
+/// An engine that was hung does what it was asked for when it comes back, and one whose asker was killed goes on with
+/// the stop. What runs until then would be taken for running already, and nobody would start it afterwards.
+async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, patience: Duration) {
+    let begun = Instant::now();
+    let mut end = None;
+    loop {
+        match runtime.inspect().await {
+            Ok(now) if now.state.runs() && now.run == found.run => {
+                let end = *end.get_or_insert_with(|| Instant::now() + grace + STOP_MARGIN);
+                if Instant::now() >= end {
+                    return;
+                }
+            }
+            // Counted from when it answers: before that it does nothing.
+            Err(runtime::Error::Absent { .. } | runtime::Error::Unresponsive { .. })
+                if begun.elapsed() < patience =>
+            {
+                end = None;
+            }
+            // Stopped, or started by somebody: the stop is over. Of an error the start will tell.
+            Ok(_) | Err(_) => return,
+        }
+        sleep(CONFIRM_PAUSE).await;
+    }
 }
 
 async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {

@@ -1,5 +1,7 @@
 //! The operation `restore`: staged while the workload runs, committed by one exchange, undone where it does not help.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::arguments;
@@ -14,17 +16,20 @@ use crate::data::store::Exclusive;
 use crate::data::{self, Control, Level, Manifest, Staged, Store, in_use};
 use crate::protocol::{Failure, Found, Name, Reason};
 
+/// How often a store that somebody else has is asked for again.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
+
 /// Restores a snapshot.
 pub(super) async fn restore(
     context: &mut Context,
     asked: arguments::Restore,
 ) -> Result<(), Failure> {
-    let plan = context.snapshots()?.clone();
-    let store = plan.open()?;
     let found = context.found().await?;
     if context.recovered() {
-        return recover(context, &store, &found).await;
+        return recover(context, &found).await;
     }
+    let plan = context.snapshots()?.clone();
+    let store = plan.open()?;
     let manifest = choose(context, &plan, &store, asked.snapshot)?;
     verify(context, &plan, &store, &manifest.name).await?;
     let staged = stage(context, &plan, &store, &manifest, asked.link).await?;
@@ -55,18 +60,17 @@ pub(super) async fn replace(
 ) -> Result<(), Failure> {
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
-    let stopped = power::bring_down(context, found, None).await;
-    context.must_finish();
-    let exchanged = match stopped {
+    let exchanged = match power::bring_down(context, found, None).await {
         Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
         Err(failure) => Err(failure),
     };
+    // Not before the exchange: its record is what an interruption is judged by.
+    context.must_finish();
     match exchanged {
         Ok(()) => settle(context, exclusive, found).await,
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
-            back(context, exclusive.store()).await?;
-            come_up(context, found).await?;
+            retreat(context, exclusive.store(), found).await?;
             Err(failure)
         }
     }
@@ -203,13 +207,14 @@ async fn exchange(
 async fn settle(context: &mut Context, exclusive: Exclusive, found: &Found) -> Result<(), Failure> {
     if let Err(failure) = come_up(context, found).await {
         let workload = context.workload.clone();
-        context
-            .step("stop again", power::end_any_run(&workload))
-            .await?;
-        back(context, exclusive.store()).await?;
-        // Steps of these names were tried on the new data.
-        context.forget_steps(&["start", "confirm"]);
-        come_up(context, found).await?;
+        let stopped = context.step("stop again", power::end_any_run(&workload));
+        if let Err(failure) = stopped.await {
+            // Nothing may be moved under it. It was started once: it runs, or is started again.
+            context.forget_steps(&["start"]);
+            power::bring_up(context, power::START_PATIENCE).await?;
+            return Err(failure);
+        }
+        retreat(context, exclusive.store(), found).await?;
         let message = format!(
             "it did not come up on the snapshot, so the old data is back: {}",
             failure.message
@@ -234,6 +239,34 @@ async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
         true => power::confirm(context).await,
         false => Ok(()),
     }
+}
+
+/// Puts the old data back, and starts the workload on it.
+async fn retreat(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
+    context.forget_steps(&["exchange back"]);
+    let undone = back(context, store).await;
+    come_up_on_what_is_there(context, store, found, undone).await
+}
+
+/// Starts the workload although its data could not be `moved` as it should, on a full disk for example: the journal of
+/// the exchange stays for later, and what is in place is one tree or the other. Half of each starts nobody.
+async fn come_up_on_what_is_there(
+    context: &mut Context,
+    store: &Store,
+    found: &Found,
+    moved: Result<(), Failure>,
+) -> Result<(), Failure> {
+    let torn = || match Exchange::pending(&store.exchange_journal()) {
+        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
+        Err(_) => true,
+    };
+    if moved.is_err() && torn() {
+        return moved;
+    }
+    // Steps of these names may have been tried on the other data.
+    context.forget_steps(&["start", "confirm"]);
+    come_up(context, found).await?;
+    moved
 }
 
 /// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
@@ -283,15 +316,15 @@ async fn discard(context: &mut Context, store: &Store) -> Result<(), Failure> {
 }
 
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
-async fn recover(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
+async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
     context.must_finish();
-    context.forget_steps(&["take up"]);
-    let lock = store.clone();
-    let lock = move |control: &mut Control| {
-        lock.lock(control)
-            .map(|exclusive| (exclusive, Did::default()))
-    };
-    let exclusive = whole(context.labour("take up", Limits::default(), lock).await?)?;
+    if !context.has_begun("exchange") {
+        // Nothing was moved, so whatever became of the store, the workload can run.
+        come_up(context, found).await?;
+        return Err(interrupted());
+    }
+    let exclusive = take_up(context).await?;
+    let store = &exclusive.store().clone();
     let pending =
         Exchange::pending(&store.exchange_journal()).map_err(|error| failure_of(&error))?;
     let goal = pending.as_ref().map(Exchange::goal);
@@ -311,16 +344,40 @@ async fn recover(context: &mut Context, store: &Store, found: &Found) -> Result<
             .await?;
     }
     if committed {
-        go_on(context, store).await?;
-        return settle(context, exclusive, found).await;
+        return match go_on(context, store).await {
+            Ok(()) => settle(context, exclusive, found).await,
+            stuck => come_up_on_what_is_there(context, store, found, stuck).await,
+        };
     }
-    context.forget_steps(&["exchange back", "start", "confirm"]);
-    back(context, store).await?;
-    come_up(context, found).await?;
-    Err(Failure::new(
+    retreat(context, store, found).await?;
+    Err(interrupted())
+}
+
+fn interrupted() -> Failure {
+    Failure::new(
         Reason::Interrupted,
         "the agent was interrupted before the new data was in place: the old data is, and the workload is as it was",
-    ))
+    )
+}
+
+/// Takes the store again, and waits for whoever has it: the workload may be stopped until this is brought to its end.
+async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
+    let store = context.snapshots()?.open()?;
+    let take = move |control: &mut Control| loop {
+        match store.lock(control) {
+            Err(data::Error::Busy { .. }) => {
+                control.check()?;
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            taken => return taken.map(|exclusive| (exclusive, Did::default())),
+        }
+    };
+    let limits = Limits {
+        rate: 0,
+        budget: Some(power::START_PATIENCE),
+    };
+    context.forget_steps(&["take up"]);
+    whole(context.labour("take up", limits, take).await?)
 }
 
 /// Brings an exchange that was committed to its end.

@@ -26,6 +26,11 @@ pub(super) async fn snapshot(
     context: &mut Context,
     asked: arguments::Snapshot,
 ) -> Result<(), Failure> {
+    let found = context.found().await?;
+    if context.recovered() {
+        // First of all: whatever became of the store, the workload runs again.
+        come_back(context, &found).await?;
+    }
     let plan = context.snapshots()?.clone();
     if asked.upload {
         // Known before the workload is stopped, not after.
@@ -33,9 +38,8 @@ pub(super) async fn snapshot(
     }
     let store = plan.open()?;
     let name = name(context, &asked)?;
-    let found = context.found().await?;
     if context.recovered() {
-        recover(context, &store, &name, &found).await?;
+        recover(context, &store, &name).await?;
         return send(context, &plan, store, name, asked.upload).await;
     }
     let way = asked.way.map_or(plan.way, arguments::WantedWay::way);
@@ -356,13 +360,8 @@ pub(super) fn whole<T>(given: Option<T>) -> Result<T, Failure> {
     })
 }
 
-/// After an interruption: the workload runs again, and the snapshot is there if it was sealed, else nothing of it.
-async fn recover(
-    context: &mut Context,
-    store: &Store,
-    name: &Name,
-    found: &Found,
-) -> Result<(), Failure> {
+/// After an interruption: the workload runs again where it ran before.
+async fn come_back(context: &mut Context, found: &Found) -> Result<(), Failure> {
     context.must_finish();
     if found.running && context.has_begun("arm") {
         power::bring_up(context, power::START_PATIENCE).await?;
@@ -370,6 +369,11 @@ async fn recover(
         power::confirm(context).await?;
     }
     context.let_go();
+    Ok(())
+}
+
+/// After an interruption: the snapshot is there if it was sealed, else nothing of it.
+async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<(), Failure> {
     if let Ok(manifest) = store.get(name) {
         context.record.changed = Some(true);
         context.record.output = Some(summary(&manifest, &manifest.timings));

@@ -1,5 +1,6 @@
 //! The engine on a runtime that fails and hangs where a test wants it to; the real Docker engine has its own suite.
 
+mod interrupted;
 mod upload;
 
 use std::collections::VecDeque;
@@ -35,8 +36,10 @@ struct FakeState {
     stop_errors: VecDeque<Error>,
     start_errors: VecDeque<Error>,
     stop_takes: Duration,
-    /// Gone when the next stop has been done: a disk that fills at the worst moment.
-    removed_by_stop: Option<PathBuf>,
+    /// The next stop is given up by its asker, and done so long after that.
+    stop_lands_after: Option<Duration>,
+    /// Happens when the next stop has been done: a disk that fills at the worst moment.
+    at_stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 fn unresponsive() -> Error {
@@ -105,14 +108,22 @@ impl Runtime for Fake {
 
     async fn stop(&self, _grace: Duration) -> Result<Stopped, Error> {
         sleep(self.with(|state| state.stop_takes)).await;
+        if let Some(after) = self.with(|state| state.stop_lands_after.take()) {
+            let late = self.clone();
+            tokio::spawn(async move {
+                sleep(after).await;
+                late.with(|state| (state.running, state.stops) = (false, state.stops + 1));
+            });
+            return Err(unresponsive());
+        }
         self.with(|state| match state.stop_errors.pop_front() {
             Some(error) => Err(error),
             None if !state.running => Ok(Stopped::Already),
             None => {
                 state.running = false;
                 state.stops += 1;
-                if let Some(directory) = state.removed_by_stop.take() {
-                    std::fs::remove_dir_all(directory).unwrap();
+                if let Some(happens) = state.at_stop.take() {
+                    happens();
                 }
                 Ok(Stopped::Cleanly)
             }
@@ -358,6 +369,13 @@ async fn an_interrupted_restart_is_finished_and_nothing_is_done_twice() {
             2,
             (0, 0),
         ),
+        // A power cut ended what had been started.
+        (
+            vec![done("stop"), done("start"), begun("confirm")],
+            false,
+            2,
+            (0, 1),
+        ),
     ];
     for (steps, running, run, expected) in cases {
         let directory = tempfile::tempdir().unwrap();
@@ -425,6 +443,22 @@ async fn a_stop_that_fails_still_leaves_the_workload_running() {
     let record = ended(&engine, "one").await;
     assert_eq!(record.failure.unwrap().reason, Reason::RuntimeUnresponsive);
     assert!(fake.with(|state| state.running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_comes_to_something_after_it_was_given_up_does_not_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    fake.with(|state| state.stop_lands_after = Some(Duration::from_secs(10)));
+    let engine = started(directory.path(), &fake).await;
+    engine.submit(restart("one")).await;
+    let record = ended(&engine, "one").await;
+    assert_eq!(record.failure.unwrap().reason, Reason::RuntimeUnresponsive);
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(
+        fake.with(|state| (state.running, state.stops, state.starts)),
+        (true, 1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -587,7 +621,9 @@ async fn an_id_whose_record_cannot_be_read_is_not_taken_for_a_new_one() {
 async fn a_journal_that_fails_while_the_workload_is_stopped_does_not_keep_it_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::running();
-    fake.with(|state| state.removed_by_stop = Some(directory.path().join("operations")));
+    let operations = directory.path().join("operations");
+    let fills = move || std::fs::remove_dir_all(operations).unwrap();
+    fake.with(|state| state.at_stop = Some(Box::new(fills)));
     let engine = started(directory.path(), &fake).await;
     engine.submit(restart("one")).await;
     let record = ended(&engine, "one").await;

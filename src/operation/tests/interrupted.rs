@@ -1,0 +1,135 @@
+//! Operations on data that were interrupted, in places that are not as they should be.
+
+use std::fs;
+
+use super::*;
+use crate::data::exchange::{Exchange, Scope};
+use crate::data::{Exclude, Retention, Source};
+use crate::operation::Snapshots;
+
+/// A device on which an operation was interrupted while its workload was stopped.
+struct Left {
+    root: tempfile::TempDir,
+    fake: Fake,
+}
+
+impl Left {
+    fn new(operation: Operation, steps: &[(&str, StepState)]) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["data", "staged", "store", "operations"] {
+            fs::create_dir(root.path().join(directory)).unwrap();
+        }
+        let name = Name::new("miner").unwrap();
+        let step = |(name, state): &(&str, StepState)| Step {
+            name: (*name).to_owned(),
+            state: *state,
+            took_ms: None,
+            detail: None,
+        };
+        let record = OperationRecord {
+            state: State::Running,
+            steps: steps.iter().map(step).collect(),
+            found: Some(Found {
+                running: true,
+                run: Some("1".to_owned()),
+            }),
+            ..OperationRecord::accepted(request("one", operation, json!({})), Some(name), 1)
+        };
+        let path = root.path().join("operations/one.json");
+        crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+        let fake = Fake::default();
+        fake.with(|state| state.run = 1);
+        Self { root, fake }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    async fn taken_up(&self) -> OperationRecord {
+        let snapshots = Snapshots {
+            source: Source {
+                root: self.path("data"),
+                include: Vec::new(),
+                exclude: Exclude::default(),
+            },
+            store: Some(self.path("store")),
+            way: None,
+            identity: Default::default(),
+            reserve: 0,
+            rate: 0,
+            longest_cut: Duration::from_secs(30),
+            dead_man: Duration::from_secs(900),
+            progress_within: Duration::from_secs(10),
+            retention: Retention::default(),
+            bucket: None,
+        };
+        let times = Times {
+            grace: Duration::from_secs(1),
+            ready: Duration::from_secs(5),
+            interval: Duration::from_secs(30),
+        };
+        let name = Name::new("miner").unwrap();
+        let workload = Workload::new(name, Arc::new(self.fake.clone()), Arc::new(Plain), times);
+        let parts = Parts {
+            state_dir: self.root.path().to_owned(),
+            workloads: vec![workload.with_snapshots(snapshots)],
+            feed: Feed::default(),
+            clock: synced(),
+        };
+        let engine = Engine::open(parts).await.unwrap().0;
+        engine.spawn();
+        ended(&engine, "one").await
+    }
+}
+
+const STOPPED: [(&str, StepState); 2] = [("arm", StepState::Done), ("stop", StepState::Done)];
+
+#[tokio::test]
+async fn a_store_that_is_not_there_keeps_no_workload_stopped() {
+    for operation in [Operation::Snapshot, Operation::Restore] {
+        let left = Left::new(operation, &STOPPED);
+        fs::remove_dir(left.path("store")).unwrap();
+        fs::File::create(left.path("store")).unwrap();
+        let record = left.taken_up().await;
+        assert_eq!(record.state, State::Failed, "{operation}");
+        assert!(left.fake.with(|state| state.running), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_has_is_waited_for() {
+    let steps = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let left = Left::new(Operation::Restore, &steps);
+    let store = crate::data::Store::open(&left.path("store")).unwrap();
+    let other = store.lock(&mut crate::data::Control::unlimited()).unwrap();
+    let release = async {
+        sleep(Duration::from_millis(300)).await;
+        drop(other);
+    };
+    let (record, ()) = tokio::join!(left.taken_up(), release);
+    assert_eq!(record.failure.unwrap().reason, Reason::Interrupted);
+    assert!(left.fake.with(|state| state.running));
+}
+
+#[tokio::test]
+async fn an_exchange_whose_journal_cannot_be_written_keeps_no_workload_stopped() {
+    let steps = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let left = Left::new(Operation::Restore, &steps);
+    let journal = left.path("store/exchange.json");
+    let exchange = Exchange::begin(
+        &journal,
+        &left.path("data"),
+        &left.path("staged"),
+        &Scope::Whole,
+    );
+    drop(exchange.unwrap());
+    let in_the_way = crate::durable::temporary_name(&journal);
+    left.fake.with(|state| {
+        state.running = true;
+        state.at_stop = Some(Box::new(move || fs::create_dir(in_the_way).unwrap()));
+    });
+    let record = left.taken_up().await;
+    assert_eq!(record.failure.unwrap().reason, Reason::DataFailed);
+    assert!(left.fake.with(|state| state.running));
+}

@@ -23,11 +23,15 @@ mod units;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ENVIRONMENT};
 use crate::protocol::Operation;
+
+/// How long work on files may take to notice that the program ends.
+const LEAVE: Duration = Duration::from_secs(5);
 pub use exit::{Exit, Usage};
 
 /// Looks after the miner, validator or node on this host.
@@ -116,12 +120,7 @@ impl Cli {
     /// Does what was asked, and says how it ended.
     pub fn run(self) -> ExitCode {
         let json = self.global.json;
-        let outcome = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(self.dispatch()));
-        match outcome {
+        match to_its_end(self.dispatch()) {
             Ok(exit) => exit.into(),
             Err(error) => {
                 let told = told(&error);
@@ -160,6 +159,18 @@ impl Cli {
     }
 }
 
+/// Runs on the one thread. Work on files that does not heed its end, on a disk that hangs for example, is left behind:
+/// its journal says how to go on.
+fn to_its_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(work);
+    // Dropping it would wait for every such thread, for ever.
+    runtime.shutdown_timeout(LEAVE);
+    outcome
+}
+
 /// An error and its causes, apart from those that it quotes itself.
 fn told(error: &anyhow::Error) -> String {
     error
@@ -181,5 +192,22 @@ pub fn answer_usage(answer: &clap::Error) -> ExitCode {
     match answer.use_stderr() {
         true => Exit::Usage.into(),
         false => Exit::Success.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_stuck_keeps_no_program_from_ending() {
+        let (stuck, end) = std::sync::mpsc::sync_channel::<()>(0);
+        let outcome = to_its_end(async move {
+            // Ends with the sender, which this test keeps.
+            tokio::task::spawn_blocking(move || end.recv());
+            Ok(1)
+        });
+        assert_eq!(outcome.unwrap(), 1);
+        drop(stuck);
     }
 }

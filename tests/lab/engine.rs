@@ -39,7 +39,11 @@ unshare --pid --fork --mount-proc --propagation slave sh -c '
                     --cgroup-parent "${1##*/}" --bridge=none --iptables=false \
                     >>log 2>&1 </dev/null &
                 engine=$! ;;
-            kill) kill -KILL $engine; wait $engine ;;
+            kill)
+                containerd=$(cat exec/containerd/containerd.pid)
+                kill -KILL $engine; wait $engine
+                # It dies with its engine, a moment later; until then the next engine would take it for its own.
+                while [ -e /proc/$containerd/exe ]; do sleep 0.02; done ;;
             freeze)
                 kill -STOP $engine
                 while grep -q "^State:[[:space:]]*[^T[:space:]]" /proc/$engine/task/*/status; do :; done ;;

@@ -1,6 +1,6 @@
 //! Ostler looks after the workload on its host: it starts, stops, repairs and snapshots it, and reports.
 //!
-//! Imports point downwards: `cli`, `http`, `report` know `operation`; `operation` knows `runtime`,
+//! Imports point downwards: `cli`, `http`, `report`, `policy` know `operation`; `operation` knows `runtime`,
 //! `workload`, `data` and `checkpoint`; those four know nobody above them and not each other.
 //! The plain types that cross the wire live in `protocol`, at the bottom.
 
@@ -15,6 +15,7 @@ pub mod durable;
 pub mod feed;
 pub mod http;
 pub mod operation;
+pub mod policy;
 pub mod protocol;
 pub mod report;
 pub mod runtime;

@@ -19,12 +19,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::ClockSync;
+use crate::clock::{ClockSync, Timestamp};
 use crate::config::{Config, secret};
 use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
 use crate::operation::{Engine, Parts, Workload};
+use crate::policy::Scheduler;
 use crate::protocol::{DeviceReport, Name};
 use crate::report::signature::TrustedKeys;
 use crate::report::{self, Pump, Reporter};
@@ -103,6 +104,15 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
 
     let interval = watch::Sender::new(config.telemetry.interval.into());
     let mut sensors = Sensors::new(root, directories(&config));
+    let wall = clock.clone();
+    let scheduler = Scheduler::new(
+        workloads::schedules(&config),
+        engine.clone(),
+        id,
+        &config.state_dir,
+        move || wall.synced().then(Timestamp::now),
+    );
+    front_ends.spawn(stop.clone().run_until_cancelled_owned(scheduler.run()));
     let pump = Pump {
         engine: engine.clone(),
         session: session.number,

@@ -10,6 +10,8 @@ use crate::config;
 use crate::data::bucket::{Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
 use crate::operation::{Snapshots, Times, Workload};
+use crate::policy::Schedule;
+use crate::protocol::Operation;
 use crate::runtime::Runtime;
 use crate::runtime::docker::Docker;
 use crate::runtime::systemd::Systemd;
@@ -134,6 +136,29 @@ fn identity(workload: &config::Workload) -> BTreeMap<String, String> {
         .into_iter()
         .filter_map(|(what, fact)| Some((what.to_owned(), fact?)))
         .collect()
+}
+
+/// What is asked for by the clock.
+pub fn schedules(config: &config::Config) -> Vec<Schedule> {
+    let of = |workload: &config::Workload| {
+        let times = &workload.schedule;
+        let operations = [
+            (Operation::Snapshot, times.snapshot.clone()),
+            (Operation::Verify, times.verify.clone()),
+            (Operation::Prune, times.prune.clone()),
+            (Operation::Upload, times.upload.clone()),
+        ];
+        let (workload, jitter) = (workload.name.clone(), times.jitter_s.into());
+        operations.map(|(operation, cron)| {
+            Some(Schedule {
+                workload: workload.clone(),
+                operation,
+                cron: cron?,
+                jitter,
+            })
+        })
+    };
+    config.workload.iter().flat_map(of).flatten().collect()
 }
 
 /// Where snapshots are sent.

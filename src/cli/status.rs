@@ -96,7 +96,19 @@ fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
         ),
     ];
     let row = |(name, value): (&str, Option<Cell>)| value.map(|value| vec![name.into(), value]);
-    fields.into_iter().filter_map(row).collect()
+    let scheduled = report.scheduled.iter().map(|scheduled| {
+        let next = scheduled.next.map_or_else(
+            || "when the clock is synchronised".to_owned(),
+            |next| next.to_string(),
+        );
+        let when = format!("{next} ({})", scheduled.cron);
+        vec![format!("next {}", scheduled.operation).into(), when.into()]
+    });
+    fields
+        .into_iter()
+        .filter_map(row)
+        .chain(scheduled)
+        .collect()
 }
 
 fn number(value: Option<impl ToString>) -> Cell {

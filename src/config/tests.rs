@@ -407,6 +407,32 @@ fn a_bucket_names_its_remote_and_keeps_secrets_out_of_it() {
 }
 
 #[test]
+fn a_schedule_is_checked_before_the_agent_starts() {
+    let schedule =
+        |keys: &str| format!("{MINER}data-dir = \"/opt/miner\"\n[workload.schedule]\n{keys}\n");
+    let config = parse(&schedule("snapshot = \"0 * * * *\"\nprune = \"@daily\"")).unwrap();
+    assert!(config.workload[0].schedule.snapshot.is_some());
+    assert_eq!(parse(&config.to_toml()).unwrap(), config);
+    for (keys, told) in [
+        (
+            "snapshot = \"hourly\"",
+            "snapshot: `hourly` is no cron expression",
+        ),
+        (
+            "verify = \"0 0 30 2 *\"",
+            "verify: `0 0 30 2 *` is never due",
+        ),
+        ("upload = \"@daily\"", "upload: goes with a bucket"),
+        ("jitter-s = 9999", "jitter-s: "),
+    ] {
+        let message = message(&schedule(keys));
+        assert!(message.contains(told), "{message}");
+    }
+    let message = message(&format!("{MINER}[workload.schedule]\nprune = \"@daily\""));
+    assert!(message.contains("data-dir"), "{message}");
+}
+
+#[test]
 fn the_sample_says_what_holds_without_it_and_every_setting_in_it_is_valid() {
     let sample = shipped("packaging/ostler.toml");
     assert_eq!(parse(&sample).unwrap(), Config::default());

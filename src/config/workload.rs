@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::Bucket;
 use super::error::Problems;
 use super::harmony::Harmony;
+use super::schedule::Schedule;
 use super::seconds::Seconds;
 use super::section::section;
 use super::snapshot::Snapshot;
@@ -33,6 +34,8 @@ section! {
         harmony: Option<Harmony> = None;
         /// Where its snapshots are sent.
         bucket: Option<Bucket> = None;
+        /// What is done with its data by the clock.
+        schedule: Schedule = Schedule::default();
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
@@ -143,6 +146,7 @@ impl Workload {
             snapshot: Snapshot::default(),
             harmony: None,
             bucket: None,
+            schedule: Schedule::default(),
             grace: GRACE,
             ready_timeout: READY_TIMEOUT,
             probe_interval: PROBE_INTERVAL,
@@ -176,6 +180,18 @@ impl Workload {
             if self.kind != Kind::Harmony {
                 problems.add(&at, "goes with `kind = \"harmony\"`");
             }
+        }
+        if !self.schedule.is_empty() && self.data_dir.is_none() {
+            problems.add(
+                format!("{at}.schedule"),
+                "goes with a data directory: set `data-dir` too",
+            );
+        }
+        if self.schedule.upload.is_some() && self.bucket.is_none() {
+            problems.add(
+                format!("{at}.schedule.upload"),
+                "goes with a bucket: write a [workload.bucket] too",
+            );
         }
         if let Some(bucket) = &self.bucket {
             bucket.check(&format!("{at}.bucket"), problems);

@@ -99,8 +99,8 @@ pub(super) struct Restore {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Verify {
-    /// Which snapshot.
-    pub snapshot: Name,
+    /// Which snapshot; the newest good one where it is left out.
+    pub snapshot: Option<Name>,
     /// How thoroughly.
     #[serde(default)]
     pub level: Level,
@@ -273,7 +273,7 @@ mod tests {
             (Operation::Stop, json!({"grace_s": 1e9 as u64}), "grace_s"),
             (Operation::Snapshot, json!({"way": "fast"}), "way"),
             (Operation::Snapshot, json!({"name": "../x"}), "name"),
-            (Operation::Verify, json!({}), "snapshot"),
+            (Operation::Verify, json!({"snapshot": "../x"}), "snapshot"),
             (Operation::Logs, json!({"lines": 0}), "lines"),
             (Operation::Cancel, json!({}), "operation"),
             (Operation::Cancel, json!({"operation": "../x"}), "operation"),

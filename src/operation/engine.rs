@@ -24,7 +24,7 @@ use crate::durable;
 use crate::feed::{Feed, Update};
 use crate::protocol::{
     Event, Failure, Level, Name, OperationId, OperationRecord, Origin, Reason, Refusal, Refused,
-    Request, State,
+    Request, Scheduled, State,
 };
 
 /// How many refusals are kept for whoever asks; all are counted.
@@ -408,6 +408,13 @@ impl Engine {
         }
         inner.feed.send(Update::Refusal(Box::new(refusal.clone())));
         refusal
+    }
+
+    /// Says what is done with a workload by the clock, so that its report shows it.
+    pub fn set_scheduled(&self, workload: &Name, scheduled: Vec<Scheduled>) {
+        if let Some(lane) = self.0.lanes.get(workload) {
+            lane.workload.set_scheduled(scheduled);
+        }
     }
 
     /// Changes how long things may take on a workload.

@@ -47,6 +47,7 @@ pub(super) async fn observe(workload: Arc<Workload>, feed: Feed, clock: ClockSyn
 async fn look(workload: &Workload, before: &WorkloadReport) -> WorkloadReport {
     let mut report = WorkloadReport {
         operation: workload.at_work(),
+        scheduled: workload.scheduled(),
         ..before.clone()
     };
     match workload.runtime.inspect().await {

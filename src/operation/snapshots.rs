@@ -159,6 +159,16 @@ fn age(stored: &Stored, clock_synced: bool) -> Option<Duration> {
         .then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
+/// The newest good snapshot of a store.
+pub(super) fn newest(store: &Store) -> Result<Name, Failure> {
+    let list = store.list().map_err(|error| failure_of(&error))?;
+    let newest = list.into_iter().rev().find(|stored| stored.is_good());
+    newest.map(|stored| stored.name).ok_or_else(|| {
+        let message = format!("{} holds no good snapshot", store.path().display());
+        Failure::new(Reason::NotPossible, message)
+    })
+}
+
 /// What the retention needs to know of each snapshot.
 pub(super) fn candidates(list: &[Stored], clock_synced: bool) -> Vec<Candidate> {
     let candidate = |stored: &Stored| Candidate {

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments;
 use super::context::{Context, Did};
-use super::labour::{Limits, failure_of};
-use super::snapshots::Snapshots;
+use super::labour::Limits;
+use super::snapshots::{Snapshots, newest};
 use crate::clock::Timestamp;
 use crate::data::{Bucket, Control, Store};
 use crate::protocol::{Failure, Name, Reason};
@@ -35,15 +35,6 @@ pub(super) fn bucket<'a>(plan: &'a Snapshots, workload: &Name) -> Result<&'a Buc
     plan.bucket.as_ref().ok_or_else(|| {
         let message = format!("{workload} has no bucket: write a [workload.bucket] for it");
         Failure::new(Reason::Unsupported, message)
-    })
-}
-
-fn newest(store: &Store) -> Result<Name, Failure> {
-    let list = store.list().map_err(|error| failure_of(&error))?;
-    let newest = list.into_iter().rev().find(|stored| stored.is_good());
-    newest.map(|stored| stored.name).ok_or_else(|| {
-        let message = format!("{} holds no good snapshot", store.path().display());
-        Failure::new(Reason::NotPossible, message)
     })
 }
 

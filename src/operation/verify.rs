@@ -5,6 +5,7 @@ use serde_json::json;
 use super::arguments;
 use super::context::{Context, Did};
 use super::labour::Limits;
+use super::snapshots::newest;
 use crate::data::{self, Control};
 use crate::protocol::{Failure, Reason};
 
@@ -14,15 +15,20 @@ const NAMED: usize = 20;
 /// Verifies; a damaged snapshot fails the operation.
 pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> Result<(), Failure> {
     let snapshots = context.snapshots()?;
-    let (store, rate, name) = (snapshots.open()?, snapshots.rate, asked.snapshot.clone());
+    let (store, rate) = (snapshots.open()?, snapshots.rate);
+    let name = match asked.snapshot {
+        Some(name) => name,
+        None => newest(&store)?,
+    };
     context.require(&store, &name)?;
     if context.record.dry_run {
         context.record.changed = Some(false);
         context.record.output = Some(json!({"snapshot": name, "level": asked.level}));
         return Ok(());
     }
+    let verified = name.clone();
     let work = move |control: &mut Control| {
-        let report = data::verify(&store, &name, asked.level, control)?;
+        let report = data::verify(&store, &verified, asked.level, control)?;
         let detail = Some(format!(
             "{} bytes, {} checksums",
             report.bytes, report.checked
@@ -48,7 +54,7 @@ pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> R
         .map(|damage| json!({"path": damage.path.as_str(), "what": damage.what}))
         .collect();
     context.record.output = Some(json!({
-        "snapshot": asked.snapshot,
+        "snapshot": name,
         "level": report.level,
         "bytes": report.bytes,
         "checked": report.checked,
@@ -60,7 +66,7 @@ pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> R
             Reason::Damaged,
             format!(
                 "snapshot {} is damaged in {} places and is marked bad: {}: {}",
-                asked.snapshot,
+                name,
                 report.damages.len(),
                 first.path,
                 first.what

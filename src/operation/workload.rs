@@ -8,7 +8,9 @@ use tokio::sync::{Notify, watch};
 
 use super::snapshots::Snapshots;
 use crate::clock::Timestamp;
-use crate::protocol::{Capability, Health, Name, Operation, OperationId, RunState, WorkloadReport};
+use crate::protocol::{
+    Capability, Health, Name, Operation, OperationId, RunState, Scheduled, WorkloadReport,
+};
 use crate::runtime::Runtime;
 use crate::workload::{Inside, Kind};
 
@@ -34,6 +36,7 @@ pub struct Workload {
     pub(super) poke: Notify,
     pub(super) report: watch::Sender<WorkloadReport>,
     at_work: Mutex<Option<OperationId>>,
+    scheduled: Mutex<Vec<Scheduled>>,
 }
 
 impl Workload {
@@ -54,6 +57,7 @@ impl Workload {
             started_at: None,
             restarts: None,
             operation: None,
+            scheduled: Vec::new(),
         };
         let report = watch::channel(report).0;
         Self {
@@ -65,6 +69,7 @@ impl Workload {
             poke: Notify::new(),
             report,
             at_work: Mutex::new(None),
+            scheduled: Mutex::default(),
         }
     }
 
@@ -118,6 +123,25 @@ impl Workload {
     pub(super) fn set_at_work(&self, operation: Option<OperationId>) {
         *self.at_work.lock().unwrap_or_else(PoisonError::into_inner) = operation;
         self.poke.notify_one();
+    }
+
+    /// Says what is done with it by the clock; it is told where it is news.
+    pub(super) fn set_scheduled(&self, scheduled: Vec<Scheduled>) {
+        let mut known = self
+            .scheduled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *known != scheduled {
+            *known = scheduled;
+            self.poke.notify_one();
+        }
+    }
+
+    pub(super) fn scheduled(&self) -> Vec<Scheduled> {
+        self.scheduled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn at_work(&self) -> Option<OperationId> {

@@ -18,7 +18,8 @@ pub use record::{
     Step, StepState,
 };
 pub use report::{
-    Availability, Dropped, Event, Health, Level, Presence, RunState, Telemetry, WorkloadReport,
+    Availability, Dropped, Event, Health, Level, Presence, RunState, Scheduled, Telemetry,
+    WorkloadReport,
 };
 pub use snapshot::{OwnSpace, SnapshotFacts, SnapshotReport};
 pub use topic::{CommandTopic, Topics};

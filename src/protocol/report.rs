@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, OperationId};
+use super::{Name, Operation, OperationId};
 use crate::clock::Timestamp;
 use crate::sensor::Sample;
 
@@ -104,6 +104,21 @@ pub struct WorkloadReport {
     /// The operation that is at work on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationId>,
+    /// What is done with it by the clock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<Scheduled>,
+}
+
+/// An operation that is asked for by the clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Which operation.
+    pub operation: Operation,
+    /// When, as it is configured.
+    pub cron: String,
+    /// When next, with its jitter; absent while the clock is not synchronised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Timestamp>,
 }
 
 /// One sample of the host, numbered so that a reader sees what is missing.

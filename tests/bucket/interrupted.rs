@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ostler::data::Bucket;
@@ -17,10 +16,9 @@ fn killed(inn: &Inn, at: u32, after: bool) -> Bucket {
     let _ = fs::remove_file(&count);
     let (count, work) = (count.display(), if after { "rclone \"$@\"" } else { ":" });
     let script = format!(
-        "#!/bin/sh\necho >> {count}\nif [ $(wc -l < {count}) = {at} ]; then {work}; kill -9 $$; fi\nexec rclone \"$@\"\n"
+        "echo >> {count}\nif [ $(wc -l < {count}) = {at} ]; then {work}; kill -9 $$; fi\nexec rclone \"$@\"\n"
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::inventory::script(&program, &script);
     Bucket {
         program,
         ..inn.bucket()

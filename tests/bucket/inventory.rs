@@ -96,6 +96,19 @@ fn walk(directory: &Path, at: &str, listing: &mut BTreeMap<String, u64>) {
     }
 }
 
+/// Makes a program of a script. Another process writes the file: while this one has it open for writing, a child that
+/// another test starts just then would have it open too, and nobody could run it.
+pub fn script(at: &Path, text: &str) {
+    let source = at.with_extension("txt");
+    fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
+    let installed = std::process::Command::new("install")
+        .args(["-m", "755"])
+        .args([&source, at])
+        .status()
+        .unwrap();
+    assert!(installed.success());
+}
+
 pub fn miner() -> Name {
     name("miner")
 }

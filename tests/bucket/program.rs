@@ -1,7 +1,6 @@
 //! rclone that is not there, fails, hangs, or floods.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +13,7 @@ use crate::snapshots::name;
 
 fn with(inn: &Inn, script: &str) -> Bucket {
     let program = inn.path("rclone");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::inventory::script(&program, script);
     Bucket {
         program,
         patience: Duration::from_millis(300),

@@ -1,7 +1,6 @@
 //! Uploads through the engine, with the real rclone and a directory as the bucket.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
@@ -32,10 +31,16 @@ impl Inn {
 
     /// A stand-in for rclone; the real one is looked for in the path.
     fn program(&self, script: &str) -> PathBuf {
-        let program = self.path("rclone");
+        let (source, program) = (self.path("rclone.txt"), self.path("rclone"));
         let text = format!("#!/bin/sh\n{script}\n");
-        crate::durable::write(&program, text.as_bytes(), 0o755).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::durable::write(&source, text.as_bytes(), 0o755).unwrap();
+        // By another process: what this one has open for writing may be open in a child of another test too.
+        let installed = std::process::Command::new("install")
+            .args(["-m", "755"])
+            .args([&source, &program])
+            .status()
+            .unwrap();
+        assert!(installed.success());
         program
     }
 

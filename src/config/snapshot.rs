@@ -1,6 +1,7 @@
 //! `[workload.snapshot]`: how and where a workload's data is snapshotted, and which snapshots are kept.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +57,22 @@ pub enum Way {
     Hot,
 }
 
+/// What a stop and a start take beside the workload's own time.
+const MARGIN: Duration = Duration::from_secs(30);
+
 impl Snapshot {
-    pub(super) fn check(&self, at: &str, problems: &mut Problems) {
+    pub(super) fn check(&self, at: &str, grace: Duration, problems: &mut Problems) {
+        let needed = grace + Duration::from(self.longest_cut) + MARGIN;
+        if Duration::from(self.dead_man) < needed {
+            problems.add(
+                format!("{at}.dead-man"),
+                format!(
+                    "would start the workload in the middle of the cut: it must be at least {} s, more than `grace` and \
+                     `longest-cut` together",
+                    needed.as_secs()
+                ),
+            );
+        }
         if let Some(store) = &self.store {
             super::check_absolute(&format!("{at}.store"), store, problems);
         }

@@ -173,7 +173,8 @@ impl Workload {
             }
             None => {}
         }
-        self.snapshot.check(&format!("{at}.snapshot"), problems);
+        self.snapshot
+            .check(&format!("{at}.snapshot"), self.grace.into(), problems);
         if let Some(harmony) = &self.harmony {
             let at = format!("{at}.harmony");
             harmony.check(&at, problems);

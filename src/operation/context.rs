@@ -40,6 +40,8 @@ pub(super) struct Context {
     pub cancelled: CancellationToken,
     /// Keeps the next operation waiting.
     pub hold: Option<Hold>,
+    /// Set when the agent shuts down.
+    closing: CancellationToken,
     /// See [`Context::must_finish`].
     must_finish: bool,
 }
@@ -51,6 +53,7 @@ impl Context {
         workload: Arc<Workload>,
         record: OperationRecord,
         cancelled: CancellationToken,
+        closing: CancellationToken,
         hold: Hold,
     ) -> Self {
         Self {
@@ -59,6 +62,7 @@ impl Context {
             record,
             cancelled,
             hold: Some(hold),
+            closing,
             must_finish: false,
         }
     }
@@ -113,6 +117,17 @@ impl Context {
             );
         }
         outcome.map(drop)
+    }
+
+    /// To be asked before a workload is stopped after long work: an agent that shuts down would not be there to start it.
+    pub fn refuse_while_closing(&self) -> Result<(), Failure> {
+        match self.closing.is_cancelled() {
+            true => Err(Failure::new(
+                Reason::ShuttingDown,
+                "the agent is shutting down: the workload was left alone",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// From here on the workload may be stopped: a journal that cannot be written, on a full disk for example, must not

@@ -108,9 +108,15 @@ impl Engine {
             (lane.workload.name.clone(), lane)
         });
         let tasks = TaskTracker::new();
+        let closing = CancellationToken::new();
         let engine = Self(Arc::new(Inner {
             lanes: lanes.collect(),
-            runner: Arc::new(Runner::new(ledger.clone(), clock.clone(), tasks.clone())),
+            runner: Arc::new(Runner::new(
+                ledger.clone(),
+                clock.clone(),
+                tasks.clone(),
+                closing.clone(),
+            )),
             ledger,
             feed,
             clock,
@@ -118,7 +124,7 @@ impl Engine {
             refusals: Mutex::default(),
             beside: Arc::new(Semaphore::new(BESIDE)),
             door: tokio::sync::Mutex::new(()),
-            closing: CancellationToken::new(),
+            closing,
             tasks,
             resumed: Mutex::default(),
         }));
@@ -180,11 +186,12 @@ impl Engine {
                 .take();
             let Some(receiver) = receiver else { continue };
             let closing = inner.closing.clone();
-            inner.tasks.spawn(inner.runner.clone().run_lane(
-                lane.workload.clone(),
-                receiver,
-                closing.clone(),
-            ));
+            inner.tasks.spawn(
+                inner
+                    .runner
+                    .clone()
+                    .run_lane(lane.workload.clone(), receiver),
+            );
             let observe = observe::observe(
                 lane.workload.clone(),
                 inner.feed.clone(),

@@ -31,6 +31,8 @@ pub(super) struct Runner {
     /// Set when the agent cannot wait any longer: what is at work is left to the next start.
     pub abandon: CancellationToken,
     tasks: TaskTracker,
+    /// Set when the agent shuts down: nothing new begins.
+    closing: CancellationToken,
 }
 
 /// What an operation holds while it is at work: dropping it lets the next one begin.
@@ -43,9 +45,15 @@ pub(super) enum Hold {
 }
 
 impl Runner {
-    pub fn new(ledger: Arc<Ledger>, clock: ClockSync, tasks: TaskTracker) -> Self {
+    pub fn new(
+        ledger: Arc<Ledger>,
+        clock: ClockSync,
+        tasks: TaskTracker,
+        closing: CancellationToken,
+    ) -> Self {
         Self {
             tasks,
+            closing,
             ledger,
             clock,
             cancels: Mutex::default(),
@@ -58,12 +66,11 @@ impl Runner {
         self: Arc<Self>,
         workload: Arc<Workload>,
         mut waiting: mpsc::Receiver<OperationId>,
-        closing: CancellationToken,
     ) {
         loop {
             let id = tokio::select! {
                 biased;
-                () = closing.cancelled() => return,
+                () = self.closing.cancelled() => return,
                 next = waiting.recv() => match next {
                     Some(id) => id,
                     None => return,
@@ -130,6 +137,7 @@ impl Runner {
             workload.clone(),
             record,
             cancelled,
+            self.closing.clone(),
             hold,
         );
         let outcome = dispatch(&mut context).await;

@@ -16,6 +16,7 @@ mod ledger;
 mod logs;
 mod observe;
 mod power;
+mod progress;
 mod prune;
 mod restore;
 mod snapshot;

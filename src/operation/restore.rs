@@ -8,7 +8,7 @@ use super::arguments;
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
 use super::power;
-use super::snapshot::{arm, whole};
+use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::place::Method;
@@ -58,6 +58,14 @@ pub(super) async fn replace(
     found: &Found,
     (exclusive, staged): (Exclusive, Staged),
 ) -> Result<(), Failure> {
+    if let Err(failure) = context.refuse_while_closing() {
+        let discard =
+            move |control: &mut Control| staged.discard(control).map(|()| ((), Did::default()));
+        context
+            .labour("discard", Limits::default(), discard)
+            .await?;
+        return Err(failure);
+    }
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
     let exchanged = match power::bring_down(context, found, None).await {
@@ -181,19 +189,27 @@ async fn exchange(
     staged: Staged,
 ) -> Result<(), Failure> {
     let (exclude, live) = (plan.source.exclude.clone(), plan.source.root.clone());
-    let exchange = move |control: &mut Control| {
+    let carry = move |control: &mut Control| {
         in_use::refuse_in_use(&live, control)?;
         let carried = staged.carry(&exclude, control)?;
+        let detail = Some(format!("{} files of its identity", carried.len()));
+        Ok((
+            staged,
+            Did {
+                changed: false,
+                detail,
+            },
+        ))
+    };
+    let staged = whole(context.labour("carry", Limits::default(), carry).await?)?;
+    still_stopped(&context.workload).await?;
+    let exchange = move |_: &mut Control| {
         staged.exchange(&journal)?.commit()?;
-        let detail = Some(format!(
-            "{} files of its identity carried over",
-            carried.len()
-        ));
         Ok((
             (),
             Did {
                 changed: true,
-                detail,
+                detail: None,
             },
         ))
     };

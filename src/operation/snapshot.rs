@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments;
 use super::context::{Context, Did, failure_of};
 use super::labour::Limits;
+use super::progress::{Progressed, first_progress, height};
 use super::snapshots::Snapshots;
 use super::workload::{Through, Workload};
 use super::{power, prune, upload};
@@ -17,9 +17,6 @@ use crate::data::manifest::{Facts, Timings};
 use crate::data::{self, Control, Cut, Manifest, Options, Store, Way};
 use crate::protocol::{Failure, Found, Name, Reason};
 use crate::runtime::Stopped;
-
-/// How often the height is asked for until there is a new block.
-const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes a snapshot.
 pub(super) async fn snapshot(
@@ -89,7 +86,14 @@ pub(super) async fn snapshot(
         }
     }
     context.record.output = Some(summary(&manifest, &timings(context, progressed.first())));
-    prune::prune_after(context, &plan, store.clone()).await?;
+    if let Err(failure) = prune::prune_after(context, &plan, store.clone()).await {
+        // The snapshot is good; the next one prunes again.
+        tracing::warn!(
+            "the snapshots of {} are not pruned: {}",
+            context.workload.name,
+            failure.message
+        );
+    }
     let sent = send(context, &plan, store, name.clone(), asked.upload).await;
     match progressed {
         Progressed::Never if found.running => Err(Failure::new(
@@ -229,6 +233,7 @@ async fn stopped(
     if !found.running {
         return cold(context, cut, plan, false).await;
     }
+    context.refuse_while_closing()?;
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
     let stopped = bring_down(context, &workload).await;
@@ -250,13 +255,13 @@ async fn stopped(
     confirmed.map(|()| cut)
 }
 
-/// A cut is one only if nothing has started the workload meanwhile: the dead-man, an operator, another program.
-async fn still_stopped(workload: &Workload) -> Result<(), Failure> {
+/// A cut or an exchange counts only if nothing has started the workload meanwhile: the dead-man, an operator, a program.
+pub(super) async fn still_stopped(workload: &Workload) -> Result<(), Failure> {
     let now = workload.runtime.inspect().await.map_err(failure_of)?;
     if !now.state.runs() {
         return Ok(());
     }
-    let message = "something started it in the middle of the cut: no snapshot is taken; is `dead-man` too short?";
+    let message = "something started it while it was to be stopped: nothing is taken or moved; is `dead-man` too short?";
     Err(Failure::new(Reason::NotPossible, message))
 }
 
@@ -397,49 +402,6 @@ async fn planned(context: &mut Context, cut: Cut, name: &Name) -> Result<(), Fai
     context.record.changed = Some(false);
     context.record.output = Some(json!({"name": name, "way": way}));
     Ok(())
-}
-
-/// Whether the workload has gone on.
-#[derive(Clone, Copy)]
-enum Progressed {
-    After(Duration),
-    Never,
-    NoHeights,
-}
-
-impl Progressed {
-    fn first(self) -> Option<Duration> {
-        match self {
-            Progressed::After(first) => Some(first),
-            Progressed::Never | Progressed::NoHeights => None,
-        }
-    }
-}
-
-async fn first_progress(
-    workload: std::sync::Arc<Workload>,
-    before: Option<u64>,
-    within: Duration,
-) -> Progressed {
-    let Some(before) = before else {
-        return Progressed::NoHeights;
-    };
-    let begun = Instant::now();
-    while begun.elapsed() < within {
-        if height(&workload).await.is_some_and(|now| now > before) {
-            return Progressed::After(begun.elapsed());
-        }
-        sleep(PROGRESS_PAUSE).await;
-    }
-    Progressed::Never
-}
-
-async fn height(workload: &Workload) -> Option<u64> {
-    workload
-        .kind
-        .probe(&Through(&*workload.runtime))
-        .await
-        .height
 }
 
 /// The parts of the downtime, as the steps measured them.

@@ -127,7 +127,12 @@ async fn who_is_not_of_the_group_may_not_talk_to_the_agent() {
     let directory = agent.socket.parent().unwrap();
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     let copy = directory.join("ostler");
-    std::fs::copy(env!("CARGO_BIN_EXE_ostler"), &copy).unwrap();
+    // By another process: a program that this one has open for writing, be it in a fork of another test, is busy.
+    let copied = std::process::Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_ostler"))
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
     let group = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(&agent.socket).unwrap());
     for (gid, status) in [(NOBODY, 77), (group, 0)] {
         let mut command = tokio::process::Command::new(&copy);

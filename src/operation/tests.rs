@@ -16,11 +16,11 @@ use super::{Answer, Engine, Parts, Times, Workload};
 use crate::clock::{ClockSync, Timestamp};
 use crate::feed::Feed;
 use crate::protocol::{
-    Found, Health, Name, Operation, OperationId, OperationRecord, Origin, Reason, Request,
-    RunState, State, Step, StepState,
+    Found, Name, Operation, OperationId, OperationRecord, Origin, Reason, Request, RunState, State,
+    Step, StepState,
 };
 use crate::runtime::{Error, Inspection, Output, Runtime, Stopped};
-use crate::workload::{Finding, Inside, Kind};
+use crate::workload::generic::Generic;
 
 /// A workload in memory.
 #[derive(Clone, Default)]
@@ -147,24 +147,6 @@ impl Runtime for Fake {
     }
 }
 
-struct Plain;
-
-#[async_trait]
-impl Kind for Plain {
-    fn name(&self) -> &'static str {
-        "generic"
-    }
-
-    async fn probe(&self, _inside: &dyn Inside) -> Finding {
-        Finding {
-            health: Health::Healthy,
-            reason: None,
-            height: None,
-            gap: None,
-        }
-    }
-}
-
 /// A clock that is synchronised.
 fn synced() -> ClockSync {
     let clock = ClockSync::default();
@@ -181,7 +163,7 @@ async fn open(directory: &Path, fake: &Fake, clock: ClockSync) -> Engine {
     let workload = Workload::new(
         Name::new("miner").unwrap(),
         Arc::new(fake.clone()),
-        Arc::new(Plain),
+        Arc::new(Generic),
         times,
     );
     let parts = Parts {
@@ -658,7 +640,7 @@ async fn files_that_are_no_records_are_set_aside_and_leftovers_swept() {
     let workload = Workload::new(
         Name::new("miner").unwrap(),
         Arc::new(fake),
-        Arc::new(Plain),
+        Arc::new(Generic),
         times,
     );
     let state_dir = directory.path().to_owned();

@@ -70,7 +70,7 @@ impl Left {
             interval: Duration::from_secs(30),
         };
         let name = Name::new("miner").unwrap();
-        let workload = Workload::new(name, Arc::new(self.fake.clone()), Arc::new(Plain), times);
+        let workload = Workload::new(name, Arc::new(self.fake.clone()), Arc::new(Generic), times);
         let parts = Parts {
             state_dir: self.root.path().to_owned(),
             workloads: vec![workload.with_snapshots(snapshots)],

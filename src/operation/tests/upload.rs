@@ -102,7 +102,7 @@ impl Inn {
             interval: Duration::from_secs(30),
         };
         let name = Name::new("miner").unwrap();
-        let workload = Workload::new(name, Arc::new(self.fake.clone()), Arc::new(Plain), times);
+        let workload = Workload::new(name, Arc::new(self.fake.clone()), Arc::new(Generic), times);
         let parts = Parts {
             state_dir: self.path("state"),
             workloads: vec![workload.with_snapshots(self.snapshots(program))],

@@ -9,12 +9,14 @@ mod snapshots;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use chain::Engine;
 use ostler::data::place::Method;
-use ostler::data::{Control, Error, Exchange, Exclude, Manifest, Source, Staged, Store, Way};
+use ostler::data::{
+    Control, Error, Exchange, Exclude, Manifest, Replaced, Source, Staged, Store, Way,
+};
 use snapshots::{name, picture, take, workload};
 
 struct Lab {
@@ -177,7 +179,7 @@ fn a_workload_can_start_from_nothing_and_keep_its_identity() {
     put(&lab.data().join("swarm_key"), b"who I am");
     let mut control = Control::unlimited();
     let exclusive = lab.store.lock(&mut control).unwrap();
-    let staged = Staged::empty(&exclusive, &lab.data(), &mut control).unwrap();
+    let staged = Staged::empty(&exclusive, &lab.data(), &[], &mut control).unwrap();
     staged.carry(&Exclude::default(), &mut control).unwrap();
     let mut exchange = staged.exchange(&lab.store.exchange_journal()).unwrap();
     exchange.commit().unwrap();
@@ -188,6 +190,52 @@ fn a_workload_can_start_from_nothing_and_keep_its_identity() {
     assert_eq!(left, ["swarm_key"]);
     exchange.undo().unwrap();
     assert_eq!(Engine::LevelDb.verify(&lab.data()).unwrap(), 99);
+}
+
+#[test]
+fn only_the_directories_that_are_meant_start_from_nothing() {
+    let lab = Lab::new();
+    fs::create_dir(lab.data().join("chain")).unwrap();
+    Engine::LevelDb.fill(&lab.data().join("chain/db"), 100, &[]);
+    put(&lab.data().join("settings"), b"mine");
+    put(&lab.data().join("chain/db/swarm_key"), b"who I am");
+    fs::set_permissions(lab.data().join("chain"), fs::Permissions::from_mode(0o750)).unwrap();
+    let source = Source {
+        include: vec!["chain".parse().unwrap(), "never-made".parse().unwrap()],
+        ..Source::whole(&lab.data())
+    };
+    let mut control = Control::unlimited();
+    let replaced = Replaced::look(&source, &control).unwrap();
+    assert!(
+        replaced.bytes > 10_000 && replaced.files > 3,
+        "{replaced:?}"
+    );
+    assert_eq!(replaced.kept, ["chain/db/swarm_key".parse().unwrap()]);
+    let exclusive = lab.store.lock(&mut control).unwrap();
+    let staged = Staged::empty(&exclusive, &lab.data(), &source.include, &mut control).unwrap();
+    staged.carry(&Exclude::default(), &mut control).unwrap();
+    let mut exchange = staged.exchange(&lab.store.exchange_journal()).unwrap();
+    exchange.commit().unwrap();
+    let names = |directory: &Path| {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|item| item.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.starts_with(".ostler-"))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&lab.data()), ["chain", "settings"]);
+    assert_eq!(names(&lab.data().join("chain/db")), ["swarm_key"]);
+    let mode = fs::metadata(lab.data().join("chain")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o750);
+    exchange.undo().unwrap();
+    assert_eq!(
+        Engine::LevelDb
+            .verify(&lab.data().join("chain/db"))
+            .unwrap(),
+        99
+    );
 }
 
 #[test]

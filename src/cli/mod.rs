@@ -14,6 +14,8 @@ mod operations;
 mod outcome;
 mod print;
 mod progress;
+mod renew;
+mod renewed;
 mod run;
 mod snapshot;
 mod snapshots;
@@ -96,6 +98,8 @@ enum Action {
     Verify(snapshot::Verify),
     /// Put a snapshot in the place of a workload's data; if it does not come up on it, the old data comes back
     Restore(snapshot::Restore),
+    /// Have a workload begin again from its newest good snapshot, or from nothing, as the same miner or node
+    Resync(renew::Resync),
     /// Remove the snapshots that the workload's rules do not keep
     Prune(snapshot::Prune),
     /// Send a snapshot to the workload's bucket: only what is not there yet
@@ -146,6 +150,7 @@ impl Cli {
             Action::Snapshots(args) => snapshots::run(args, global).await,
             Action::Verify(args) => snapshot::verify(args, global).await,
             Action::Restore(args) => snapshot::restore(args, global).await,
+            Action::Resync(args) => renew::resync(args, global).await,
             Action::Prune(args) => snapshot::prune(args, global).await,
             Action::Upload(args) => snapshot::upload(args, global).await,
             Action::Cancel(args) => operate::cancel(args, global).await,

@@ -50,7 +50,7 @@ pub(super) struct How {
     expires_in: Option<u32>,
     /// Show what would be done, and touch nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Return as soon as it is accepted
     #[arg(long)]
     no_wait: bool,

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::progress::title;
+use super::renewed::Resynced;
 use super::units::{bytes, milliseconds, seconds};
 use super::{Exit, Global, print};
 use crate::data::bucket::Uploaded;
@@ -72,13 +73,17 @@ pub fn output(record: &OperationRecord) -> Option<String> {
     let known = match record.operation {
         Operation::Snapshot => read(output, Snapshot::said),
         Operation::Restore => read(output, Restored::said),
+        Operation::Resync => read(output, Resynced::said),
         Operation::Verify => read(output, Verified::said),
         Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
         Operation::Upload => read(output, |sent: Sent| sent.said(record.dry_run)),
         Operation::Start
         | Operation::Stop
         | Operation::Restart
+        | Operation::Fastsync
+        | Operation::Reset
         | Operation::Logs
+        | Operation::Reboot
         | Operation::Cancel => None,
     };
     Some(known.unwrap_or_else(|| as_it_came(output)))

@@ -64,17 +64,36 @@ impl Staged {
         }
     }
 
-    /// Makes an empty tree, for a workload that is to start from nothing; the directory's owner and mode are kept.
-    pub fn empty(exclusive: &Exclusive, live: &Path, control: &mut Control) -> Result<Self, Error> {
-        let scope = if is_mount_point(live)? {
-            Scope::Entries
-        } else {
-            Scope::Whole
+    /// Makes an empty tree, for a workload that is to start from nothing, or with `include` empty directories for
+    /// these alone. The owners and modes of the live ones are kept.
+    pub fn empty(
+        exclusive: &Exclusive,
+        live: &Path,
+        include: &[RelativePath],
+        control: &mut Control,
+    ) -> Result<Self, Error> {
+        let scope = match (include, is_mount_point(live)?) {
+            ([], false) => Scope::Whole,
+            ([], true) => Scope::Entries,
+            (include, _) => Scope::Only(include.to_vec()),
         };
         let staged = Self::make(exclusive, live, scope, control)?;
-        let metadata = fs::metadata(live).map_err(Error::io("read", live))?;
-        dress(&staged.path, &tree::Attributes::of(&metadata))?;
-        Ok(staged)
+        let hollow = include
+            .iter()
+            .filter(|path| path.below(live).is_dir())
+            .try_for_each(|path| staged.directory(path))
+            .and_then(|()| {
+                let metadata = fs::metadata(live).map_err(Error::io("read", live))?;
+                dress(&staged.path, &tree::Attributes::of(&metadata))
+            });
+        match hollow {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                // Best effort, as above.
+                let _ = tree::discard(&staged.path, &mut Control::unlimited());
+                Err(error)
+            }
+        }
     }
 
     /// Where it is.
@@ -324,22 +343,27 @@ impl Staged {
 
     /// Makes the directories above `path`, dressed as the live ones are.
     fn parents(&self, path: &RelativePath) -> Result<(), Error> {
-        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else {
-            return Ok(());
-        };
-        let to = parent.below(&self.path);
+        match path.parent().filter(|parent| !parent.is_root()) {
+            Some(parent) => self.directory(&parent),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a directory, and those above it, dressed as the live ones are.
+    fn directory(&self, path: &RelativePath) -> Result<(), Error> {
+        let to = path.below(&self.path);
         match fs::symlink_metadata(&to) {
             Ok(metadata) if metadata.is_dir() => return Ok(()),
             Ok(_) => {
                 return Err(Error::Exists { path: to });
             }
-            Err(_) => self.parents(&parent)?,
+            Err(_) => self.parents(path)?,
         }
         DirBuilder::new()
             .mode(0o700)
             .create(&to)
             .map_err(Error::io("create", &to))?;
-        let from = parent.below(&self.live);
+        let from = path.below(&self.live);
         let metadata = fs::metadata(&from).map_err(Error::io("read", &from))?;
         dress(&to, &tree::Attributes::of(&metadata))
     }

@@ -1,9 +1,10 @@
 //! The arguments of each operation, typed: an unknown key or a value out of range is refused before anything happens.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::{Level, Way};
@@ -31,6 +32,12 @@ pub(super) enum Arguments {
     Snapshot(Snapshot),
     /// Of `restore`.
     Restore(Restore),
+    /// Of `resync`.
+    Resync(Resync),
+    /// Of `fastsync`.
+    Fastsync(Fastsync),
+    /// Of `reset`: none.
+    Reset,
     /// Of `verify`.
     Verify(Verify),
     /// Of `prune`: none.
@@ -39,6 +46,8 @@ pub(super) enum Arguments {
     Upload(Upload),
     /// Of `logs`: how many lines.
     Logs { lines: usize },
+    /// Of `reboot`.
+    Reboot(Reboot),
     /// Of `cancel`: which operation.
     Cancel { operation: OperationId },
 }
@@ -95,6 +104,48 @@ pub(super) struct Restore {
     pub link: bool,
 }
 
+/// The arguments of `resync`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resync {
+    /// Where it begins again.
+    #[serde(default)]
+    pub from: From,
+    /// For a disk that has no room for a copy, as of `restore`.
+    #[serde(default)]
+    pub link: bool,
+}
+
+/// Where a workload begins again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum From {
+    /// The newest good snapshot.
+    #[default]
+    Snapshot,
+    /// Nothing: it gets all of its data from the network again.
+    Scratch,
+}
+
+/// The arguments of `fastsync`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fastsync {
+    /// Where a snapshot is downloaded.
+    pub url: Option<String>,
+    /// A snapshot on this host.
+    pub file: Option<PathBuf>,
+}
+
+/// The arguments of `reboot`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reboot {
+    /// Whether what is at work is not waited for; it is taken up after the boot.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// The arguments of `verify`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +200,30 @@ impl Arguments {
             }),
             Operation::Snapshot => typed(operation, args).map(Arguments::Snapshot),
             Operation::Restore => typed(operation, args).map(Arguments::Restore),
+            Operation::Resync => {
+                let asked: Resync = typed(operation, args)?;
+                match asked {
+                    Resync {
+                        from: From::Scratch,
+                        link: true,
+                    } => Err(contradiction(
+                        operation,
+                        "`link` goes with a snapshot, not with `from = \"scratch\"`",
+                    )),
+                    asked => Ok(Arguments::Resync(asked)),
+                }
+            }
+            Operation::Fastsync => {
+                let asked: Fastsync = typed(operation, args)?;
+                match asked {
+                    Fastsync {
+                        url: Some(_),
+                        file: Some(_),
+                    } => Err(contradiction(operation, "either `url` or `file`, not both")),
+                    asked => Ok(Arguments::Fastsync(asked)),
+                }
+            }
+            Operation::Reset => typed::<None>(operation, args).map(|None {}| Arguments::Reset),
             Operation::Verify => typed(operation, args).map(Arguments::Verify),
             Operation::Prune => typed::<None>(operation, args).map(|None {}| Arguments::Prune),
             Operation::Upload => typed(operation, args).map(Arguments::Upload),
@@ -159,6 +234,7 @@ impl Arguments {
                 in_range(operation, "lines", lines, 1..=MAX_LINES)?;
                 Ok(Arguments::Logs { lines })
             }
+            Operation::Reboot => typed(operation, args).map(Arguments::Reboot),
             Operation::Cancel => typed::<Cancel>(operation, args)
                 .map(|Cancel { operation }| Arguments::Cancel { operation }),
         }
@@ -178,7 +254,11 @@ impl Operation {
             | Operation::Stop
             | Operation::Restart
             | Operation::Snapshot
-            | Operation::Restore => false,
+            | Operation::Restore
+            | Operation::Resync
+            | Operation::Fastsync
+            | Operation::Reset
+            | Operation::Reboot => false,
         }
     }
 
@@ -191,9 +271,13 @@ impl Operation {
             | Operation::Restart
             | Operation::Snapshot
             | Operation::Restore
+            | Operation::Resync
+            | Operation::Fastsync
+            | Operation::Reset
             | Operation::Verify
             | Operation::Prune
             | Operation::Logs
+            | Operation::Reboot
             | Operation::Cancel => false,
         }
     }
@@ -215,6 +299,11 @@ fn typed<T: DeserializeOwned>(
             format!("the arguments of `{operation}`: {error}"),
         )
     })
+}
+
+fn contradiction(operation: Operation, why: &str) -> Failure {
+    let message = format!("the arguments of `{operation}`: {why}");
+    Failure::new(Reason::BadArguments, message)
 }
 
 fn in_range<T: PartialOrd + std::fmt::Display>(
@@ -274,6 +363,19 @@ mod tests {
             (Operation::Snapshot, json!({"way": "fast"}), "way"),
             (Operation::Snapshot, json!({"name": "../x"}), "name"),
             (Operation::Verify, json!({"snapshot": "../x"}), "snapshot"),
+            (Operation::Resync, json!({"from": "moon"}), "from"),
+            (
+                Operation::Resync,
+                json!({"from": "scratch", "link": true}),
+                "link",
+            ),
+            (
+                Operation::Fastsync,
+                json!({"url": "http://a", "file": "/b"}),
+                "not both",
+            ),
+            (Operation::Reset, json!({"keep": 1}), "keep"),
+            (Operation::Reboot, json!({"force": 1}), "force"),
             (Operation::Logs, json!({"lines": 0}), "lines"),
             (Operation::Cancel, json!({}), "operation"),
             (Operation::Cancel, json!({"operation": "../x"}), "operation"),

@@ -23,8 +23,8 @@ use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
 use crate::feed::{Feed, Update};
 use crate::protocol::{
-    Event, Failure, Level, Name, OperationId, OperationRecord, Origin, Reason, Refusal, Refused,
-    Request, Scheduled, State,
+    Event, Failure, Level, Name, Operation, OperationId, OperationRecord, Origin, Reason, Refusal,
+    Refused, Request, Scheduled, State,
 };
 
 /// How many refusals are kept for whoever asks; all are counted.
@@ -253,6 +253,10 @@ impl Engine {
         let inner = &self.0;
         if let Some(record) = inner.ledger.find(&request.id).await? {
             return same_command(&request, &record).map(|()| Answer::Known(Box::new(record)));
+        }
+        if !Operation::ALL.contains(&request.operation) {
+            let message = format!("this agent does not do `{}` yet", request.operation);
+            return Err(Failure::new(Reason::UnknownOperation, message));
         }
         let arguments = Arguments::read(request.operation, &request.args)?;
         let lane = match arguments {

@@ -13,7 +13,7 @@ use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power, prune, restore, snapshot, upload, verify};
+use super::{logs, power, prune, restore, resync, snapshot, upload, verify};
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
 
@@ -228,10 +228,15 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Restart { grace } => power::restart(context, grace).await,
         Arguments::Snapshot(asked) => snapshot::snapshot(context, asked).await,
         Arguments::Restore(asked) => restore::restore(context, asked).await,
+        Arguments::Resync(asked) => resync::resync(context, asked).await,
         Arguments::Verify(asked) => verify::verify(context, asked).await,
         Arguments::Prune => prune::prune(context).await,
         Arguments::Upload(asked) => upload::upload(context, asked).await,
         Arguments::Logs { lines } => logs::logs(context, lines).await,
+        Arguments::Fastsync(_) | Arguments::Reset | Arguments::Reboot(_) => Err(Failure::new(
+            Reason::Unsupported,
+            "this agent does not do that yet",
+        )),
         Arguments::Cancel { .. } => Err(Failure::new(
             Reason::Unsupported,
             "a cancel is answered by the engine",

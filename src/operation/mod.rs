@@ -19,6 +19,7 @@ mod power;
 mod progress;
 mod prune;
 mod restore;
+mod resync;
 mod snapshot;
 mod snapshots;
 mod upload;

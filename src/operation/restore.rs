@@ -85,7 +85,7 @@ pub(super) async fn replace(
 }
 
 /// The snapshot that was asked for, or the newest good one.
-fn choose(
+pub(super) fn choose(
     context: &Context,
     plan: &Snapshots,
     store: &Store,
@@ -122,7 +122,7 @@ fn choose(
     Ok(manifest)
 }
 
-async fn verify(
+pub(super) async fn verify(
     context: &mut Context,
     plan: &Snapshots,
     store: &Store,
@@ -153,7 +153,7 @@ async fn verify(
     }
 }
 
-async fn stage(
+pub(super) async fn stage(
     context: &mut Context,
     plan: &Snapshots,
     store: &Store,
@@ -332,7 +332,7 @@ async fn discard(context: &mut Context, store: &Store) -> Result<(), Failure> {
 }
 
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
-async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
+pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
     context.must_finish();
     if !context.has_begun("exchange") {
         // Nothing was moved, so whatever became of the store, the workload can run.

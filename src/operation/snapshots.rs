@@ -49,6 +49,18 @@ impl Snapshots {
         open().map_err(|error| failure_of(&error))
     }
 
+    /// Opens the store where it is there, and makes nothing.
+    pub(super) fn look(&self) -> Result<Option<Store>, Failure> {
+        let look = || {
+            let path = self.path()?;
+            match path.exists() {
+                true => Store::open(&path).map(Some),
+                false => Ok(None),
+            }
+        };
+        look().map_err(|error| failure_of(&error))
+    }
+
     fn path(&self) -> Result<PathBuf, data::Error> {
         match &self.store {
             Some(path) => Ok(path.clone()),

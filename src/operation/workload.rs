@@ -108,7 +108,9 @@ impl Workload {
             Operation::Snapshot | Operation::Restore | Operation::Verify | Operation::Prune => {
                 self.snapshots.is_some()
             }
+            Operation::Resync => self.snapshots.is_some() && self.kind.has_chain(),
             Operation::Start | Operation::Stop | Operation::Restart | Operation::Logs => true,
+            Operation::Fastsync | Operation::Reset | Operation::Reboot => false,
         };
         let operations = Operation::ALL.into_iter().filter(can).collect();
         let report = self.report.borrow();

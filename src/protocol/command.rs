@@ -23,6 +23,12 @@ pub enum Operation {
     Snapshot,
     /// Put a snapshot in the place of a workload's data, by one exchange.
     Restore,
+    /// Begin again from the newest good snapshot, or from nothing, as the same miner or node.
+    Resync,
+    /// Load a newer snapshot of the chain into a miner that is behind.
+    Fastsync,
+    /// Begin again from nothing, in a container made anew from a freshly pulled image.
+    Reset,
     /// Read a snapshot again, to its last byte.
     Verify,
     /// Remove the snapshots that the rules do not keep.
@@ -31,18 +37,21 @@ pub enum Operation {
     Upload,
     /// A bounded tail of a workload's log, in the record's `output`.
     Logs,
+    /// Boot the device anew.
+    Reboot,
     /// Cancel another operation where that is safe.
     Cancel,
 }
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 10] = [
+    pub const ALL: [Operation; 11] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
         Operation::Snapshot,
         Operation::Restore,
+        Operation::Resync,
         Operation::Verify,
         Operation::Prune,
         Operation::Upload,
@@ -58,10 +67,14 @@ impl Operation {
             Operation::Restart => "restart",
             Operation::Snapshot => "snapshot",
             Operation::Restore => "restore",
+            Operation::Resync => "resync",
+            Operation::Fastsync => "fastsync",
+            Operation::Reset => "reset",
             Operation::Verify => "verify",
             Operation::Prune => "prune",
             Operation::Upload => "upload",
             Operation::Logs => "logs",
+            Operation::Reboot => "reboot",
             Operation::Cancel => "cancel",
         }
     }

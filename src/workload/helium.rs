@@ -30,6 +30,10 @@ impl Kind for Helium {
         "helium"
     }
 
+    fn has_chain(&self) -> bool {
+        true
+    }
+
     async fn probe(&self, inside: &dyn Inside) -> Finding {
         let asked = Instant::now();
         match inside.ask(&HEIGHT, DEADLINE).await {

@@ -37,6 +37,11 @@ pub trait Kind: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &'static str;
 
+    /// Whether it has a chain, so that its network gives it all of its data again when it begins from nothing.
+    fn has_chain(&self) -> bool {
+        false
+    }
+
     /// How a running workload is. Ends within a minute, whatever the workload does.
     async fn probe(&self, inside: &dyn Inside) -> Finding;
 

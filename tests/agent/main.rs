@@ -15,6 +15,7 @@ mod hostile;
 mod life;
 mod power_cut;
 mod power_cut_data;
+mod resync;
 mod snapshots;
 
 use std::process::{Command, Stdio};

@@ -168,13 +168,17 @@ impl Source {
     }
 
     /// Whether a path is no part of the captured data.
-    fn skips(&self, path: &RelativePath) -> bool {
-        let chosen = self.include.is_empty()
+    pub(super) fn skips(&self, path: &RelativePath) -> bool {
+        !self.means(path) || self.exclude.matches(path)
+    }
+
+    /// Whether a path is in a directory that is captured, or leads to one.
+    pub(super) fn means(&self, path: &RelativePath) -> bool {
+        self.include.is_empty()
             || self
                 .include
                 .iter()
-                .any(|wanted| path.is_within(wanted) || wanted.is_within(path));
-        !chosen || self.exclude.matches(path)
+                .any(|wanted| path.is_within(wanted) || wanted.is_within(path))
     }
 
     /// Reads CURRENT and MANIFEST, if this is a directory of LevelDB's or RocksDB's.

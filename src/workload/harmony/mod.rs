@@ -81,6 +81,10 @@ impl Kind for Harmony {
         "harmony"
     }
 
+    fn has_chain(&self) -> bool {
+        true
+    }
+
     async fn probe(&self, _inside: &dyn Inside) -> Finding {
         let (header, in_sync) = tokio::join!(
             self.rpc.ask::<Header>("latestHeader"),

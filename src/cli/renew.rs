@@ -1,0 +1,80 @@
+//! `ostler resync WORKLOAD`: begins again, as the same miner or node.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use serde_json::{Map, Value};
+
+use super::operate::How;
+use super::{Exit, Global, Usage};
+use crate::protocol::{Name, Operation};
+
+/// Arguments of `ostler resync`.
+#[derive(Debug, clap::Args)]
+pub struct Resync {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    /// Where it begins again: the newest good snapshot, or nothing (scratch)
+    #[arg(long, value_parser = ["snapshot", "scratch"], default_value = "snapshot")]
+    from: String,
+    /// For a disk that has no room for a copy: the tables become second names of the snapshot's own files
+    #[arg(long)]
+    link: bool,
+    #[command(flatten)]
+    sure: Sure,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Whether what cannot be taken back is asked about first.
+#[derive(Debug, clap::Args)]
+struct Sure {
+    /// Do not ask whether it is meant
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Has a workload begin again.
+pub async fn resync(args: Resync, global: &Global) -> anyhow::Result<Exit> {
+    let scratch = args.from == "scratch";
+    if scratch && args.link {
+        return Err(
+            Usage("--link goes with a snapshot, not with --from scratch".to_owned()).into(),
+        );
+    }
+    if scratch && !args.how.dry_run {
+        let what = format!(
+            "{} loses all of its data but its identity, and gets it from the network again.",
+            args.workload
+        );
+        args.sure.ask(&what)?;
+    }
+    let mut arguments = Map::from_iter([("from".to_owned(), Value::String(args.from))]);
+    if args.link {
+        arguments.insert("link".to_owned(), Value::Bool(true));
+    }
+    args.how
+        .ask(Operation::Resync, args.workload, arguments, global)
+        .await
+}
+
+impl Sure {
+    /// Asks whoever sits at the terminal; where nobody does, `--yes` has to be said.
+    fn ask(&self, what: &str) -> Result<(), Usage> {
+        if self.yes {
+            return Ok(());
+        }
+        let mut answer = String::new();
+        if io::stdin().is_terminal() {
+            eprint!("{what} Go on? [y/N] ");
+            // An answer that cannot be asked for or read is none.
+            let _ = io::stderr().flush();
+            let _ = io::stdin().lock().read_line(&mut answer);
+        }
+        match answer.trim() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Usage(format!(
+                "{what} Nothing was done; say --yes if that is meant"
+            ))),
+        }
+    }
+}

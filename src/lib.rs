@@ -21,4 +21,5 @@ pub mod report;
 pub mod runtime;
 pub mod sensor;
 pub mod supervise;
+pub mod web;
 pub mod workload;

@@ -58,7 +58,10 @@ fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workl
         config::Runtime::Systemd(systemd) => Arc::new(Systemd::new(systemd.unit.clone())),
     };
     let kind: Arc<dyn Kind> = match workload.kind {
-        config::Kind::Helium => Arc::new(Helium),
+        config::Kind::Helium => {
+            let miner = workload.helium.clone().unwrap_or_default();
+            Arc::new(Helium::new(miner.settings()))
+        }
         config::Kind::Harmony => {
             let node = workload.harmony.clone().unwrap_or_default();
             Arc::new(Harmony::new(node.rpc, node.conditions(), clock.clone()))

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::print::{self, Cell, Tone};
-use super::{Exit, Global};
-use crate::protocol::{Health, Name, RunState, WorkloadReport};
+use super::{Exit, Global, units};
+use crate::protocol::{Health, Name, RunState, Sync, WorkloadReport};
 
 /// Arguments of `ostler status`.
 #[derive(Debug, clap::Args)]
@@ -50,9 +50,14 @@ fn overview(reports: &[WorkloadReport]) -> Vec<Vec<Cell>> {
     ];
     let mut rows = vec![head.map(Cell::from).to_vec()];
     for report in reports {
+        let pace = report.sync.as_ref().and_then(pace);
         let note = match (&report.operation, &report.reason, &report.health_reason) {
             (Some(operation), ..) => format!("at work: {operation}"),
-            (None, Some(reason), _) | (None, None, Some(reason)) => reason.clone(),
+            (None, Some(reason), _) => reason.clone(),
+            (None, None, Some(reason)) => match pace {
+                Some(pace) => format!("{reason}, {pace}"),
+                None => reason.clone(),
+            },
             (None, None, None) => String::new(),
         };
         rows.push(vec![
@@ -84,6 +89,11 @@ fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
             report.height.map(|height| height.to_string().into()),
         ),
         ("gap", report.gap.map(|gap| gap.to_string().into())),
+        (
+            "sync",
+            report.sync.as_ref().map(|sync| standing(sync).into()),
+        ),
+        ("pace", report.sync.as_ref().and_then(pace).map(Cell::from)),
         ("image", text(&report.image)),
         ("started at", text(&report.started_at)),
         (
@@ -104,11 +114,37 @@ fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
         let when = format!("{next} ({})", scheduled.cron);
         vec![format!("next {}", scheduled.operation).into(), when.into()]
     });
+    let known = report
+        .details
+        .iter()
+        .map(|(what, fact)| vec![what.replace('_', " ").into(), fact.as_str().into()]);
     fields
         .into_iter()
         .filter_map(row)
+        .chain(known)
         .chain(scheduled)
         .collect()
+}
+
+/// `syncing for 3 min 5 s, chain at 1190436`.
+fn standing(sync: &Sync) -> String {
+    let lasted = units::duration(sync.lasted_s);
+    match sync.chain_height {
+        Some(height) => format!("{} for {lasted}, chain at {height}", sync.state),
+        None => format!("{} for {lasted}", sync.state),
+    }
+}
+
+/// `12.5 blocks/s, 4 min 0 s left`.
+fn pace(sync: &Sync) -> Option<String> {
+    let pace = format!("{} blocks/s", sync.blocks_per_second?);
+    Some(match sync.seconds_left {
+        Some(seconds) => {
+            let left = units::duration(seconds);
+            format!("{pace}, {left} left")
+        }
+        None => pace,
+    })
 }
 
 fn number(value: Option<impl ToString>) -> Cell {

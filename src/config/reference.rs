@@ -3,8 +3,8 @@
 use super::section::Key;
 use super::written::inline;
 use super::{
-    Bucket, Commands, Config, Device, Docker, Harmony, Http, Mqtt, Schedule, Snapshot, Systemd,
-    Telemetry, Workload,
+    Bucket, Commands, Config, Device, Docker, Harmony, Helium, Http, Mqtt, Schedule, Snapshot,
+    Systemd, Telemetry, Workload,
 };
 
 /// A table as it is shown.
@@ -38,6 +38,7 @@ const TABLES: &[Table] = &[
     table!("[workload.snapshot]", Snapshot, optional = false),
     table!("[workload.bucket]", Bucket, optional = false),
     table!("[workload.schedule]", Schedule, optional = false),
+    table!("[workload.helium]", Helium, optional = false),
     table!("[workload.harmony]", Harmony, optional = false),
 ];
 

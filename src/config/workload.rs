@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::Bucket;
 use super::error::Problems;
 use super::harmony::Harmony;
+use super::helium::Helium;
 use super::schedule::Schedule;
 use super::seconds::Seconds;
 use super::section::section;
@@ -32,6 +33,8 @@ section! {
         snapshot: Snapshot = Snapshot::default();
         /// How a Harmony node is reached, and what it has to be.
         harmony: Option<Harmony> = None;
+        /// What is known of a Helium miner's chain.
+        helium: Option<Helium> = None;
         /// Where its snapshots are sent.
         bucket: Option<Bucket> = None;
         /// What is done with its data by the clock.
@@ -145,6 +148,7 @@ impl Workload {
             identity_files: Vec::new(),
             snapshot: Snapshot::default(),
             harmony: None,
+            helium: None,
             bucket: None,
             schedule: Schedule::default(),
             grace: GRACE,
@@ -181,6 +185,9 @@ impl Workload {
             if self.kind != Kind::Harmony {
                 problems.add(&at, "goes with `kind = \"harmony\"`");
             }
+        }
+        if self.helium.is_some() && self.kind != Kind::Helium {
+            problems.add(format!("{at}.helium"), "goes with `kind = \"helium\"`");
         }
         if !self.schedule.is_empty() && self.data_dir.is_none() {
             problems.add(

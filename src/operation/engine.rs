@@ -194,6 +194,7 @@ impl Engine {
             );
             let observe = observe::observe(
                 lane.workload.clone(),
+                inner.ledger.clone(),
                 inner.feed.clone(),
                 inner.clock.clone(),
             );

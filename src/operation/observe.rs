@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::ledger::Ledger;
 use super::workload::{Through, Workload};
 use crate::clock::{ClockSync, Timestamp};
 use crate::feed::{Feed, Update};
-use crate::protocol::{Event, Health, Level, RunState, WorkloadReport};
+use crate::protocol::{
+    Event, Health, Level, Name, OperationRecord, RunState, Sync, SyncState, WorkloadReport,
+};
 use crate::runtime::{self, Inspection};
-use crate::workload::Finding;
+use crate::workload::{Finding, Standing};
 
 /// How often the state is told again although nothing has changed.
 const HEARTBEAT: Duration = Duration::from_secs(300);
@@ -19,17 +22,38 @@ const HEARTBEAT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Looks at a workload for ever and tells the feed what has changed.
-pub(super) async fn observe(workload: Arc<Workload>, feed: Feed, clock: ClockSync) {
+pub(super) async fn observe(
+    workload: Arc<Workload>,
+    ledger: Arc<Ledger>,
+    feed: Feed,
+    clock: ClockSync,
+) {
+    let tell = |event| feed.send(Update::Event(Box::new(event)));
     let mut told = Instant::now();
+    let mut in_sync_state = Instant::now();
     let mut first = true;
     loop {
         let before = workload.report();
-        let now = look(&workload, &before).await;
-        if first || now != before || told.elapsed() >= HEARTBEAT {
-            if !first && now.state != before.state {
-                feed.send(Update::Event(Box::new(state_event(&before, &now, &clock))));
+        let job = workload.at_work().and_then(|id| ledger.get(&id));
+        let mut now = look(&workload, &before, job.as_ref()).await;
+        let last = before.sync.as_ref().map(|sync| sync.state);
+        if let Some(sync) = &mut now.sync {
+            match last {
+                Some(last) if last == sync.state => {}
+                Some(last) => {
+                    let lasted = in_sync_state.elapsed();
+                    tell(sync_event(&now.name, last, sync.state, lasted, &clock));
+                    in_sync_state = Instant::now();
+                }
+                None => in_sync_state = Instant::now(),
             }
-            workload.report.send_replace(now.clone());
+            sync.lasted_s = in_sync_state.elapsed().as_secs();
+        }
+        workload.report.send_replace(now.clone());
+        if first || differ(&now, &before) || told.elapsed() >= HEARTBEAT {
+            if !first && now.state != before.state {
+                tell(state_event(&before, &now, &clock));
+            }
             feed.send(Update::Workload(Box::new(now)));
             told = Instant::now();
             first = false;
@@ -43,54 +67,112 @@ pub(super) async fn observe(workload: Arc<Workload>, feed: Feed, clock: ClockSyn
     }
 }
 
-/// How the workload is now; `before` gives the time of the last change.
-async fn look(workload: &Workload, before: &WorkloadReport) -> WorkloadReport {
+/// Whether there is news; that a state lasts on is none.
+fn differ(now: &WorkloadReport, before: &WorkloadReport) -> bool {
+    let mut then = before.clone();
+    if let (Some(then), Some(now)) = (&mut then.sync, &now.sync) {
+        then.lasted_s = now.lasted_s;
+    }
+    *now != then
+}
+
+/// How the workload is now; `before` gives the times of the last changes, `job` is what is at work on it.
+async fn look(
+    workload: &Workload,
+    before: &WorkloadReport,
+    job: Option<&OperationRecord>,
+) -> WorkloadReport {
     let mut report = WorkloadReport {
         operation: workload.at_work(),
         scheduled: workload.scheduled(),
         ..before.clone()
     };
-    match workload.runtime.inspect().await {
+    let standing = match workload.runtime.inspect().await {
         Ok(inspection) => {
             let finding = match inspection.state {
                 RunState::Running => workload.kind.probe(&Through(&*workload.runtime)).await,
                 _ => not_running(),
             };
+            let standing = finding.standing;
             fill(&mut report, inspection, finding);
+            standing
         }
         Err(error) => {
             report.state = state_of(&error);
             report.reason = Some(error.to_string());
-            fill_finding(
-                &mut report,
-                Finding {
-                    health: Health::Unknown,
-                    reason: None,
-                    height: None,
-                    gap: None,
-                },
-            );
+            fill_finding(&mut report, Finding::new(Health::Unknown, None));
+            None
         }
-    }
+    };
+    report.sync = sync(&report, before.sync.as_ref(), standing, job);
     if report.state != before.state {
         report.since = Timestamp::now();
     }
     report
 }
 
-fn not_running() -> Finding {
-    Finding {
-        health: Health::Failing,
-        reason: Some("it does not run".to_owned()),
-        height: None,
-        gap: None,
+/// How it stands to its chain: by its own word, where it is asked and its data is its own; `None` where its kind follows
+/// no chain, or nobody has seen it run yet.
+fn sync(
+    now: &WorkloadReport,
+    before: Option<&Sync>,
+    standing: Option<Standing>,
+    job: Option<&OperationRecord>,
+) -> Option<Sync> {
+    let unseen = |state| Standing {
+        state,
+        chain_height: before.and_then(|before| before.chain_height),
+        blocks_per_second: None,
+        seconds_left: None,
+    };
+    let standing = match standing.or_else(|| before.map(|_| unseen(not_asked(now.state))))? {
+        standing if job.is_some_and(OperationRecord::is_rebuilding) => Standing {
+            state: SyncState::Resyncing,
+            blocks_per_second: None,
+            seconds_left: None,
+            ..standing
+        },
+        standing => standing,
+    };
+    let since = before
+        .filter(|before| before.state == standing.state)
+        .map_or_else(Timestamp::now, |before| before.since);
+    Some(Sync {
+        state: standing.state,
+        since,
+        lasted_s: 0,
+        chain_height: standing.chain_height,
+        blocks_per_second: standing.blocks_per_second,
+        seconds_left: standing.seconds_left,
+    })
+}
+
+/// How a workload stands that could not be asked.
+fn not_asked(state: RunState) -> SyncState {
+    match state {
+        RunState::RuntimeUnresponsive => SyncState::Silent,
+        RunState::Running
+        | RunState::Stopped
+        | RunState::Created
+        | RunState::Restarting
+        | RunState::Paused
+        | RunState::Dead
+        | RunState::Missing
+        | RunState::RuntimeAbsent
+        | RunState::Unknown => SyncState::Down,
     }
+}
+
+fn not_running() -> Finding {
+    Finding::new(Health::Failing, Some("it does not run".to_owned()))
 }
 
 fn fill(report: &mut WorkloadReport, inspection: Inspection, finding: Finding) {
     report.state = inspection.state;
     report.reason = inspection.reason;
     report.image = inspection.image;
+    report.instance = inspection.instance;
+    report.created_at = inspection.created_at;
     report.started_at = inspection.started_at;
     report.restarts = inspection.restarts;
     // The runtime's own health check overrules a probe that has nothing against the workload.
@@ -114,6 +196,7 @@ fn fill_finding(report: &mut WorkloadReport, finding: Finding) {
     report.health_reason = finding.reason;
     report.height = finding.height;
     report.gap = finding.gap;
+    report.details = finding.details;
 }
 
 /// The state that an error of the runtime stands for.
@@ -147,5 +230,30 @@ fn state_event(before: &WorkloadReport, now: &WorkloadReport, clock: &ClockSync)
             "{} went from {} to {}{why}",
             now.name, before.state, now.state
         ),
+    }
+}
+
+fn sync_event(
+    name: &Name,
+    before: SyncState,
+    now: SyncState,
+    lasted: Duration,
+    clock: &ClockSync,
+) -> Event {
+    let level = match now {
+        SyncState::Synced | SyncState::Syncing | SyncState::Loading | SyncState::Resyncing => {
+            Level::Info
+        }
+        SyncState::Silent | SyncState::Unclear | SyncState::Down | SyncState::NoChainHeight => {
+            Level::Warning
+        }
+    };
+    Event {
+        at: Timestamp::now(),
+        clock_synced: clock.synced(),
+        level,
+        kind: "sync-state".to_owned(),
+        workload: Some(name.clone()),
+        message: format!("{name} is {now} after {} s of {before}", lasted.as_secs()),
     }
 }

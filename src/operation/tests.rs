@@ -88,6 +88,8 @@ impl Runtime for Fake {
             run: Some(run.to_string()),
             started_at: None,
             image: None,
+            instance: None,
+            created_at: None,
             restarts: None,
             health: None,
         })

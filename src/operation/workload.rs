@@ -1,5 +1,6 @@
 //! A workload as the engine holds it: what runs it, what it is, and how it was seen last.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::protocol::{
     Capability, Health, Name, Operation, OperationId, RunState, Scheduled, WorkloadReport,
 };
-use crate::runtime::Runtime;
-use crate::workload::{Inside, Kind};
+use crate::runtime::{self, Runtime};
+use crate::workload::{Inside, Kind, Said, Unanswered};
 
 /// How long things may take on a workload.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,11 @@ impl Workload {
             health_reason: None,
             height: None,
             gap: None,
+            sync: None,
+            details: BTreeMap::new(),
             image: None,
+            instance: None,
+            created_at: None,
             started_at: None,
             restarts: None,
             operation: None,
@@ -159,11 +164,16 @@ pub(super) struct Through<'a>(pub &'a dyn Runtime);
 
 #[async_trait]
 impl Inside for Through<'_> {
-    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<String, String> {
-        self.0
-            .exec(command, deadline)
-            .await
-            .map(|output| output.stdout)
-            .map_err(|error| error.to_string())
+    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<Said, Unanswered> {
+        match self.0.exec(command, deadline).await {
+            Ok(output) => Ok(Said {
+                status: output.status,
+                text: output.stdout,
+            }),
+            Err(error) => Err(Unanswered {
+                late: matches!(error, runtime::Error::Unresponsive { .. }),
+                why: error.to_string(),
+            }),
+        }
     }
 }

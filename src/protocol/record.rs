@@ -284,6 +284,29 @@ impl OperationRecord {
         ended_badly && ran && !self.steps[stop..].iter().any(is_back)
     }
 
+    /// Whether it is at work on the workload's data and has not let the workload run on it yet.
+    pub fn is_rebuilding(&self) -> bool {
+        let rebuilds = match self.operation {
+            Operation::Restore | Operation::Resync | Operation::Reset => true,
+            Operation::Start
+            | Operation::Stop
+            | Operation::Restart
+            | Operation::Snapshot
+            | Operation::Fastsync
+            | Operation::Verify
+            | Operation::Prune
+            | Operation::Upload
+            | Operation::Logs
+            | Operation::Reboot
+            | Operation::Cancel => false,
+        };
+        let is_start = |step: &Step| step.name == "start" && step.state == StepState::Done;
+        rebuilds
+            && !self.dry_run
+            && self.state == State::Running
+            && !self.steps.iter().any(is_start)
+    }
+
     /// The step of that name, where it has been started.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)

@@ -1,5 +1,7 @@
 //! What goes out unasked: the state of a workload, telemetry, events, availability.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Name, Operation, OperationId};
@@ -65,6 +67,70 @@ pub enum Health {
     Unknown,
 }
 
+/// How a workload stands to its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncState {
+    /// It keeps up with its chain.
+    Synced,
+    /// It answers, and is behind.
+    Syncing,
+    /// It does not answer, for it loads a snapshot.
+    Loading,
+    /// An operation puts other data, or nothing, in the place of its data.
+    Resyncing,
+    /// It does not answer in time, and nobody knows why.
+    Silent,
+    /// It answers with something else than heights.
+    Unclear,
+    /// It does not run, or has only just begun to start.
+    Down,
+    /// It answers, but the height of its chain cannot be had.
+    NoChainHeight,
+}
+
+impl SyncState {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SyncState::Synced => "synced",
+            SyncState::Syncing => "syncing",
+            SyncState::Loading => "loading",
+            SyncState::Resyncing => "resyncing",
+            SyncState::Silent => "silent",
+            SyncState::Unclear => "unclear",
+            SyncState::Down => "down",
+            SyncState::NoChainHeight => "no-chain-height",
+        }
+    }
+}
+
+impl std::fmt::Display for SyncState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a workload stands to its chain, and since when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sync {
+    /// In one word.
+    pub state: SyncState,
+    /// Since when, by the device's wall clock.
+    pub since: Timestamp,
+    /// For how long, in seconds of the monotonic clock.
+    pub lasted_s: u64,
+    /// The height of the chain, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_height: Option<u64>,
+    /// How many blocks it takes in a second, of late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_per_second: Option<f64>,
+    /// Seconds until it has caught up, at that rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+}
+
 /// The state of a workload, retained, on change and at every heartbeat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadReport {
@@ -92,9 +158,21 @@ pub struct WorkloadReport {
     /// How many blocks it is behind its chain; negative where it is ahead of what the source knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<i64>,
+    /// How it stands to its chain, where its kind follows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<Sync>,
+    /// What else its kind knows of it: `animal`, `region` …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
     /// The image or the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What the runtime calls this very container; another one has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// When that was made, as the runtime says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
     /// When this run was started, as the runtime says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

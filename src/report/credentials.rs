@@ -11,6 +11,7 @@ use rumqttc::tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::Settings;
 use crate::config::secret::{self, Secret};
+use crate::web::tls;
 
 /// What a connection needs beside the address.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Credentials {
     /// Reads the files that the settings name. It may block on them.
     pub fn load(settings: &Settings) -> Result<Self, Error> {
         let password = settings.password_file.as_deref().map(secret::read);
-        let tls = settings.broker.tls.then(|| tls(settings));
+        let tls = settings.broker.tls.then(|| client_config(settings));
         Ok(Self {
             password: password.transpose()?,
             tls: tls.transpose()?.map(Arc::new),
@@ -58,10 +59,10 @@ impl Credentials {
     }
 }
 
-fn tls(settings: &Settings) -> Result<ClientConfig, Error> {
+fn client_config(settings: &Settings) -> Result<ClientConfig, Error> {
     let roots = match &settings.ca_file {
         Some(path) => roots_from(path)?,
-        None => roots_of_the_system()?,
+        None => tls::system_roots().map_err(Error::NoRoots)?,
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -103,18 +104,6 @@ fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate)?;
-    }
-    Ok(roots)
-}
-
-fn roots_of_the_system() -> Result<RootCertStore, Error> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Of the many that a system holds, some old one that cannot be read is no reason to trust none.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found.errors.first().map(|error| format!(": {error}"));
-        return Err(Error::NoRoots(why.unwrap_or_default()));
     }
     Ok(roots)
 }

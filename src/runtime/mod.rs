@@ -67,6 +67,10 @@ pub struct Inspection {
     pub started_at: Option<String>,
     /// The image or the program.
     pub image: Option<String>,
+    /// What the runtime calls this very container; another one has another. `None` where there is no such thing.
+    pub instance: Option<String>,
+    /// When that was made, as the runtime says it.
+    pub created_at: Option<String>,
     /// How often the runtime has restarted it by itself.
     pub restarts: Option<u64>,
     /// What the runtime's own health check says: `healthy`, `unhealthy`, `starting`.

@@ -16,11 +16,6 @@ impl Kind for Generic {
     }
 
     async fn probe(&self, _inside: &dyn Inside) -> Finding {
-        Finding {
-            health: Health::Healthy,
-            reason: None,
-            height: None,
-            gap: None,
-        }
+        Finding::new(Health::Healthy, None)
     }
 }

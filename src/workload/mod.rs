@@ -4,18 +4,36 @@ pub mod generic;
 pub mod harmony;
 pub mod helium;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::protocol::Health;
+use crate::protocol::{Health, SyncState};
+
+/// What a program inside a workload said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit status. These programs tell by their text; the status only says which kind of text it is.
+    pub status: i64,
+    /// Its standard output.
+    pub text: String,
+}
+
+/// A program inside a workload gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Whether it was waited for in vain; otherwise it could not be run.
+    pub late: bool,
+    /// What happened, in words.
+    pub why: String,
+}
 
 /// Runs programs inside a workload: the probes' only way in.
 #[async_trait]
 pub trait Inside: Send + Sync {
-    /// What the program wrote to its standard output, or why not. A non-zero exit status is `Ok` as well:
-    /// these programs tell by their text.
-    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<String, String>;
+    /// What the program wrote to its standard output, or why not.
+    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<Said, Unanswered>;
 }
 
 /// What a probe found.
@@ -29,6 +47,37 @@ pub struct Finding {
     pub height: Option<u64>,
     /// How many blocks it is behind its chain.
     pub gap: Option<i64>,
+    /// How it stands to its chain, where its kind follows one.
+    pub standing: Option<Standing>,
+    /// What else its kind knows of it, for people.
+    pub details: BTreeMap<String, String>,
+}
+
+impl Finding {
+    /// A finding of which nothing more is known.
+    pub fn new(health: Health, reason: Option<String>) -> Self {
+        Self {
+            health,
+            reason,
+            height: None,
+            gap: None,
+            standing: None,
+            details: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a workload stands to its chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// In one word.
+    pub state: SyncState,
+    /// The height of the chain.
+    pub chain_height: Option<u64>,
+    /// How many blocks it takes in a second, of late.
+    pub blocks_per_second: Option<f64>,
+    /// Seconds until it has caught up, at that rate.
+    pub seconds_left: Option<u64>,
 }
 
 /// What a workload is.

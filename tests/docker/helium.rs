@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ostler::protocol::Health;
-use ostler::runtime::Runtime;
 use ostler::runtime::docker::Docker;
-use ostler::workload::helium::Helium;
-use ostler::workload::{Finding, Inside, Kind};
+use ostler::runtime::{Error, Runtime};
+use ostler::workload::helium::{Helium, Settings};
+use ostler::workload::{Finding, Inside, Kind, Said, Unanswered};
 
 use crate::engine::{Engine, eventually};
 use crate::{DEADLINE, docker, polite};
@@ -19,16 +19,24 @@ struct Through<'a>(&'a Docker);
 
 #[async_trait]
 impl Inside for Through<'_> {
-    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<String, String> {
+    async fn ask(&self, command: &[&str], deadline: Duration) -> Result<Said, Unanswered> {
         match self.0.exec(command, deadline).await {
-            Ok(output) => Ok(output.stdout),
-            Err(error) => Err(error.to_string()),
+            Ok(output) => Ok(Said {
+                status: output.status,
+                text: output.stdout,
+            }),
+            Err(error) => Err(Unanswered {
+                late: matches!(error, Error::Unresponsive { .. }),
+                why: error.to_string(),
+            }),
         }
     }
 }
 
 async fn probe(docker: &Docker) -> Finding {
-    Helium.probe(&Through(docker)).await
+    Helium::new(Settings::default())
+        .probe(&Through(docker))
+        .await
 }
 
 /// Changes what the simulated miner does.

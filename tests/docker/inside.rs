@@ -57,31 +57,48 @@ async fn nothing_runs_in_a_container_that_does_not_run() {
 async fn programs_that_hang_are_given_up_and_do_not_pile_up() {
     let engine = Engine::shared();
     let docker = polite("hanging");
-    let hang = ["tail", "-f", "/dev/null"];
-    for _ in 0..4 {
-        let error = docker
-            .exec(&hang, Duration::from_millis(500))
-            .await
-            .unwrap_err();
+    let short = Duration::from_millis(500);
+    for number in 0..8 {
+        let lines = number.to_string();
+        let hang = ["tail", "-n", &lines, "-f", "/dev/null"];
+        let error = docker.exec(&hang, short).await.unwrap_err();
         assert!(matches!(error, Error::Unresponsive { .. }), "{error:?}");
-        let text =
-            "container hanging did not answer within 0.5 s while asked to run `tail -f /dev/null`";
+        let text = format!(
+            "container hanging did not answer within 0.5 s while asked to run `tail -n {number} -f /dev/null`"
+        );
         assert_eq!(error.to_string(), text);
     }
-    let error = docker.exec(&hang, DEADLINE).await.unwrap_err();
+    let error = docker.exec(&["true"], DEADLINE).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
-    assert!(error.to_string().contains("4 programs"), "{error}");
+    assert!(error.to_string().contains("8 programs"), "{error}");
 
     engine.docker(&["exec", "hanging", "killall", "tail"]);
     eventually(async || docker.exec(&["true"], DEADLINE).await.ok()).await;
 }
 
 #[tokio::test]
+async fn a_program_that_hangs_is_not_started_twice_and_keeps_no_other_from_its_turn() {
+    let engine = Engine::shared();
+    let docker = polite("patient");
+    let hang = ["tail", "-f", "/dev/null"];
+    let first = docker.exec(&hang, Duration::from_millis(500)).await;
+    for _ in 0..12 {
+        let again = docker.exec(&hang, DEADLINE).await.unwrap_err();
+        assert!(matches!(again, Error::Unresponsive { .. }), "{again:?}");
+        assert_eq!(docker.exec(&["true"], DEADLINE).await.unwrap().status, 0);
+    }
+    assert!(first.is_err());
+    let running = engine.docker(&["top", "patient", "-eo", "pid,args"]);
+    assert_eq!(running.matches("tail -f /dev/null").count(), 1, "{running}");
+}
+
+#[tokio::test]
 async fn programs_that_hang_go_with_their_run() {
     let docker = polite("renewed");
-    for _ in 0..4 {
+    for number in 0..8 {
         let short = Duration::from_millis(500);
-        docker.exec(&["sleep", "3600"], short).await.unwrap_err();
+        let seconds = (3600 + number).to_string();
+        docker.exec(&["sleep", &seconds], short).await.unwrap_err();
     }
     docker.exec(&["true"], DEADLINE).await.unwrap_err();
     docker.stop(Duration::ZERO).await.unwrap();

@@ -14,7 +14,7 @@ use node::{Answer, Node, header, now};
 use ostler::clock::ClockSync;
 use ostler::protocol::Health;
 use ostler::workload::harmony::{Conditions, Harmony, Network, Role};
-use ostler::workload::{Finding, Inside, Kind};
+use ostler::workload::{Finding, Inside, Kind, Said, Unanswered};
 use serde_json::json;
 
 /// A Harmony node has no inside that is asked.
@@ -22,7 +22,7 @@ struct Nowhere;
 
 #[async_trait]
 impl Inside for Nowhere {
-    async fn ask(&self, command: &[&str], _deadline: Duration) -> Result<String, String> {
+    async fn ask(&self, command: &[&str], _deadline: Duration) -> Result<Said, Unanswered> {
         panic!("it is not to be asked for {command:?}");
     }
 }

@@ -96,6 +96,8 @@ impl Runtime for Animal {
             run: Some(state.run.to_string()),
             started_at: None,
             image: None,
+            instance: None,
+            created_at: None,
             restarts: None,
             health: None,
         })
@@ -165,10 +167,9 @@ impl Kind for Plain {
 
     async fn probe(&self, _inside: &dyn Inside) -> Finding {
         Finding {
-            health: Health::Healthy,
-            reason: None,
             height: Some(42),
             gap: Some(0),
+            ..Finding::new(Health::Healthy, None)
         }
     }
 }
@@ -185,10 +186,9 @@ impl Kind for Growing {
 
     async fn probe(&self, _inside: &dyn Inside) -> Finding {
         Finding {
-            health: Health::Healthy,
-            reason: None,
             height: Some(self.0.fetch_add(1, Ordering::Relaxed)),
             gap: Some(0),
+            ..Finding::new(Health::Healthy, None)
         }
     }
 }

@@ -19,8 +19,9 @@ use super::{Docker, Error, Output};
 /// How much of each of standard output and standard error is kept, in bytes.
 const OUTPUT: usize = 64 * 1024;
 
-/// With so many programs left behind that have not ended, no other is started.
-const ABANDONED: usize = 4;
+/// With so many programs left behind that have not ended, no other is started. One that is left behind is not started a
+/// second time, so that one that hangs does not keep the others from being asked.
+const ABANDONED: usize = 8;
 
 /// Nothing runs yet.
 const CREATE: Duration = Duration::from_secs(10);
@@ -35,36 +36,44 @@ const STATUS_PAUSE: Duration = Duration::from_millis(20);
 /// What a program writes.
 type Stream = Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, EngineError>> + Send>>;
 
-/// The ids of the programs that were given up.
+/// A program inside the container.
+#[derive(Clone, Default)]
+struct Program {
+    /// What the engine calls this run of it.
+    id: String,
+    command: String,
+}
+
+/// The programs that were given up.
 #[derive(Default)]
-pub(super) struct Abandoned(Mutex<Vec<String>>);
+pub(super) struct Abandoned(Mutex<Vec<Program>>);
 
 impl Abandoned {
-    fn ids(&self) -> Vec<String> {
+    fn all(&self) -> Vec<Program> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn add(&self, id: String) {
+    fn add(&self, program: Program) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(id);
+            .push(program);
     }
 
     fn forget(&self, id: &str) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|other| other != id);
+            .retain(|other| other.id != id);
     }
 }
 
 /// Notes a program as given up, unless it is seen to end: also where the caller stops waiting.
 struct Running<'a> {
-    id: String,
+    program: Program,
     abandoned: &'a Abandoned,
     ended: bool,
 }
@@ -72,7 +81,7 @@ struct Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.abandoned.add(std::mem::take(&mut self.id));
+            self.abandoned.add(std::mem::take(&mut self.program));
         }
     }
 }
@@ -85,28 +94,43 @@ impl Docker {
     ) -> Result<Output, Error> {
         let until = Instant::now() + deadline;
         let action = format!("run `{}` in", command.join(" "));
+        // It is the program that does not answer then, not the engine.
+        let silent = || Error::Unresponsive {
+            runtime: format!("container {}", self.container),
+            action: format!("run `{}`", command.join(" ")),
+            deadline,
+        };
         let Ok(started) = timeout_at(until, self.start_program(command, &action)).await else {
             return Err(self.client.unresponsive(&action, deadline));
         };
-        let (running, output) = started?;
-        let Ok(result) = timeout_at(until, self.read_program(running, output, &action)).await
-        else {
-            // From here on it is the program that does not answer.
-            return Err(Error::Unresponsive {
-                runtime: format!("container {}", self.container),
-                action: format!("run `{}`", command.join(" ")),
-                deadline,
-            });
+        let Some((running, output)) = started? else {
+            return Err(silent());
         };
-        result
+        match timeout_at(until, self.read_program(running, output, &action)).await {
+            Ok(result) => result,
+            Err(_) => Err(silent()),
+        }
     }
 
+    /// `None` where the same program was given up before, and has still not ended.
     async fn start_program(
         &self,
         command: &[&str],
         action: &str,
-    ) -> Result<(Running<'_>, Stream), Error> {
-        self.room_for_another(action).await?;
+    ) -> Result<Option<(Running<'_>, Stream)>, Error> {
+        self.forget_ended().await?;
+        let words = command.join(" ");
+        let left_behind = self.abandoned.all();
+        if left_behind.iter().any(|program| program.command == words) {
+            return Ok(None);
+        }
+        if left_behind.len() >= ABANDONED {
+            let detail = format!(
+                "{} programs that were run there before have not ended",
+                left_behind.len()
+            );
+            return Err(self.client.refused(action, &detail));
+        }
         let docker = self.client.connect()?;
         let config = ExecConfig {
             attach_stdout: Some(true),
@@ -118,13 +142,13 @@ impl Docker {
         let id = self.client.within(CREATE, action, call).await?.id;
 
         let mut running = Running {
-            id,
+            program: Program { id, command: words },
             abandoned: &self.abandoned,
             ended: false,
         };
-        let call = docker.start_exec(&running.id, None);
+        let call = docker.start_exec(&running.program.id, None);
         match self.client.within(START, action, call).await {
-            Ok(StartExecResults::Attached { output, .. }) => Ok((running, output)),
+            Ok(StartExecResults::Attached { output, .. }) => Ok(Some((running, output))),
             Ok(StartExecResults::Detached) => Err(self
                 .client
                 .refused(action, "the engine does not give its output")),
@@ -153,7 +177,7 @@ impl Docker {
         }
         let docker = self.client.connect()?;
         let status = loop {
-            let call = docker.inspect_exec(&running.id);
+            let call = docker.inspect_exec(&running.program.id);
             let state = self.client.within(INSPECT, action, call).await?;
             match state.exit_code {
                 Some(status) if state.running != Some(true) => break status,
@@ -169,24 +193,19 @@ impl Docker {
     }
 
     /// Looks which of the programs that were given up have ended since.
-    async fn room_for_another(&self, action: &str) -> Result<(), Error> {
-        for id in self.abandoned.ids() {
+    async fn forget_ended(&self) -> Result<(), Error> {
+        for Program { id, command } in self.abandoned.all() {
             let docker = self.client.connect()?;
+            let action = format!("see whether `{command}` has ended in");
             let call = docker.inspect_exec(&id);
-            match self.client.within(INSPECT, action, call).await {
+            match self.client.within(INSPECT, &action, call).await {
                 Ok(state) if state.running == Some(true) => {}
                 // Missing: it went with its container, or the engine was restarted.
                 Ok(_) | Err(Error::Missing { .. }) => self.abandoned.forget(&id),
                 Err(error) => return Err(error),
             }
         }
-        match self.abandoned.ids().len() {
-            running if running >= ABANDONED => Err(self.client.refused(
-                action,
-                &format!("{running} programs that were run there before have not ended"),
-            )),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 

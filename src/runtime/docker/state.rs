@@ -31,6 +31,8 @@ pub(super) fn inspection(answer: &ContainerInspectResponse) -> Inspection {
             .config
             .as_ref()
             .and_then(|config| config.image.clone()),
+        instance: answer.id.clone(),
+        created_at: answer.created.clone(),
         restarts: answer
             .restart_count
             .and_then(|count| u64::try_from(count).ok()),

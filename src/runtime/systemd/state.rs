@@ -90,6 +90,8 @@ impl Unit {
                 .time("ExecMainStartTimestamp")
                 .map(|at| at.to_string()),
             image: self.0.program("ExecStart"),
+            instance: None,
+            created_at: None,
             restarts: self.0.number("NRestarts"),
             health: None,
         }

@@ -99,10 +99,8 @@ impl Kind for Harmony {
             (Err(error), _) => (None, (Health::Degraded, Some(error.to_string()))),
         };
         Finding {
-            health,
-            reason,
             height,
-            gap: None,
+            ..Finding::new(health, reason)
         }
     }
 

@@ -1,0 +1,8 @@
+//! Asking other hosts over HTTP and HTTPS: one request a connection, each with a deadline.
+
+mod address;
+mod client;
+pub mod tls;
+
+pub use address::Url;
+pub use client::{Error, Sent, connect, get};

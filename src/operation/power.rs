@@ -23,9 +23,6 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a runtime may need for a stop beyond the grace: it reaps what it killed.
-const STOP_MARGIN: Duration = Duration::from_secs(15);
-
 /// Starts the workload and waits until it answers.
 pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
     let found = context.found().await?;
@@ -185,7 +182,7 @@ async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, pat
     loop {
         match runtime.inspect().await {
             Ok(now) if now.state.runs() && now.run == found.run => {
-                let end = *end.get_or_insert_with(|| Instant::now() + grace + STOP_MARGIN);
+                let end = *end.get_or_insert_with(|| Instant::now() + runtime.stop_outlasts(grace));
                 if Instant::now() >= end {
                     return;
                 }

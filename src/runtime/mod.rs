@@ -117,6 +117,12 @@ pub trait Runtime: Send + Sync {
     /// Stops it: asks it to end, waits for `grace`, then kills it. It stays stopped.
     async fn stop(&self, grace: Duration) -> Result<Stopped, Error>;
 
+    /// How long a stop of this `grace` can still end the workload after whoever asked for it is gone: an engine that was
+    /// hung does it when it comes back, and one that is asked to wait waits.
+    fn stop_outlasts(&self, grace: Duration) -> Duration {
+        grace + Duration::from_secs(15)
+    }
+
     /// Runs a program inside the workload and gives what it wrote, at most until `deadline`.
     async fn exec(&self, command: &[&str], deadline: Duration) -> Result<Output, Error>;
 

@@ -6,8 +6,8 @@
 //   engine verify DIR [option…]       read everything with checksums; prints `ok HEAD`
 //   engine compact DIR [option…]      compact everything and close in order
 //
-// Block i writes, as one batch: block:i, head=i, a key that earlier blocks wrote too, and a deletion. So a copy that
-// lost records in the middle has a hole below its head.
+// Block i writes, as one batch: block:i, head=i, a total over all blocks, a key that earlier blocks wrote too, and a
+// deletion. So a copy that lost records in the middle has a hole below its head, or a total that is not that of its head.
 
 #include <atomic>
 #include <csignal>
@@ -55,6 +55,9 @@ static std::string content(long number) {
   return text;
 }
 
+// What a block adds to the total.
+static long worth(long number) { return (number * 7919) % 1009; }
+
 struct Chain {
   std::unique_ptr<engine::DB> db;
   bool sync = false;
@@ -85,16 +88,24 @@ struct Chain {
     return get("head", 0, &value) ? atol(value.c_str()) : -1;
   }
 
+  long total() {
+    std::string value;
+    return get("total", 0, &value) ? atol(value.c_str()) : 0;
+  }
+
   void append(long number) {
     engine::WriteBatch batch;
+    std::string sum = std::to_string(total() + worth(number));
 #ifdef ROCKSDB
     batch.Put(family(number), name("block", number), content(number));
     batch.Put(families[0], "head", std::to_string(number));
+    batch.Put(families[0], "total", sum);
     batch.Put(family(number), name("state", number % 97), content(number));
     batch.Delete(family(number), name("state", (number * 31) % 97));
 #else
     batch.Put(name("block", number), content(number));
     batch.Put("head", std::to_string(number));
+    batch.Put("total", sum);
     batch.Put(name("state", number % 97), content(number));
     batch.Delete(name("state", (number * 31) % 97));
 #endif
@@ -182,9 +193,10 @@ static void open(Chain* chain, const char* directory, int argc, char** argv, boo
 }
 
 static int verify(Chain* chain) {
-  long head = chain->head();
+  long head = chain->head(), sum = 0;
   std::string value;
   for (long i = 0; i <= head; i++) {
+    sum += worth(i);
     if (!chain->get(name("block", i), i, &value) || value != content(i)) {
       printf("hole at %ld below head %ld\n", i, head);
       return 1;
@@ -192,6 +204,10 @@ static int verify(Chain* chain) {
   }
   if (chain->get(name("block", head + 1), head + 1, &value)) {
     printf("a block above head %ld\n", head);
+    return 1;
+  }
+  if (chain->total() != sum) {
+    printf("a total of %ld, not %ld, at head %ld\n", chain->total(), sum, head);
     return 1;
   }
   engine::ReadOptions options;

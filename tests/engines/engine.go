@@ -37,29 +37,37 @@ func content(number int) []byte {
 	return text
 }
 
-func head(db *leveldb.DB) int {
-	value, err := db.Get([]byte("head"), nil)
+func number(db *leveldb.DB, key string, none int) int {
+	value, err := db.Get([]byte(key), nil)
 	if err == leveldb.ErrNotFound {
-		return -1
+		return none
 	}
-	check(err, "get head")
+	check(err, "get "+key)
 	number, err := strconv.Atoi(string(value))
-	check(err, "read head")
+	check(err, "read "+key)
 	return number
 }
+
+func head(db *leveldb.DB) int { return number(db, "head", -1) }
+
+func total(db *leveldb.DB) int { return number(db, "total", 0) }
+
+func worth(number int) int { return (number * 7919) % 1009 }
 
 func appendBlock(db *leveldb.DB, number int) {
 	batch := new(leveldb.Batch)
 	batch.Put(name("block", number), content(number))
 	batch.Put([]byte("head"), []byte(strconv.Itoa(number)))
+	batch.Put([]byte("total"), []byte(strconv.Itoa(total(db)+worth(number))))
 	batch.Put(name("state", number%97), content(number))
 	batch.Delete(name("state", (number*31)%97))
 	check(db.Write(batch, nil), "write")
 }
 
 func verify(db *leveldb.DB) {
-	last := head(db)
+	last, sum := head(db), 0
 	for i := 0; i <= last; i++ {
+		sum += worth(i)
 		value, err := db.Get(name("block", i), nil)
 		if err != nil || !bytes.Equal(value, content(i)) {
 			fmt.Printf("hole at %d below head %d\n", i, last)
@@ -68,6 +76,10 @@ func verify(db *leveldb.DB) {
 	}
 	if _, err := db.Get(name("block", last+1), nil); err != leveldb.ErrNotFound {
 		fmt.Printf("a block above head %d\n", last)
+		os.Exit(1)
+	}
+	if total(db) != sum {
+		fmt.Printf("a total of %d, not %d, at head %d\n", total(db), sum, last)
 		os.Exit(1)
 	}
 	rows := db.NewIterator(nil, nil)

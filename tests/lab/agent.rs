@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each suite uses its own part of this")]
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Agent {
             "state-dir = {state_dir:?}\n\n{config}\n[http]\nlisten = []\nsocket = {socket:?}\n"
         );
         File::create(self.path("ostler.toml"))
-            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .unwrap();
     }
 
@@ -185,26 +186,23 @@ impl Agent {
 
     /// What the agent's API answers on its unix socket.
     pub fn get(&self, path: &str) -> Value {
-        self.curl(path, &[])
+        exchange(&self.socket(), path, None)
     }
 
     /// What it answers to a command.
     pub fn post(&self, operation: &str, command: &Value) -> Value {
-        self.curl(
+        exchange(
+            &self.socket(),
             &format!("/v1/commands/{operation}"),
-            &["--json", &command.to_string()],
+            Some(command),
         )
     }
 
-    fn curl(&self, path: &str, more: &[&str]) -> Value {
-        let output = Command::new("curl")
-            .args(["--silent", "--max-time", "20", "--unix-socket"])
-            .arg(self.socket())
-            .args(more)
-            .arg(format!("http://localhost{path}"))
-            .output()
-            .unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    /// What asks for an operation when it is called, on any thread, whatever becomes of the agent.
+    pub fn asking(&self, operation: &str, command: &Value) -> impl FnOnce() + Send + use<> {
+        let (socket, path) = (self.socket(), format!("/v1/commands/{operation}"));
+        let command = command.clone();
+        move || drop(exchange(&socket, &path, Some(&command)))
     }
 
     /// The record of an operation, as it is in the journal.
@@ -263,12 +261,31 @@ impl Drop for Agent {
     }
 }
 
+/// One exchange of HTTP; `Null` where there was no answer, or not to its end.
+fn exchange(socket: &Path, path: &str, body: Option<&Value>) -> Value {
+    let (method, body) = match body {
+        Some(body) => ("POST", body.to_string()),
+        None => ("GET", String::new()),
+    };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = String::new();
+    let exchanged = UnixStream::connect(socket).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        stream.read_to_string(&mut answer)
+    });
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    let value = body.and_then(|body| serde_json::from_str(body).ok());
+    exchanged.ok().and(value).unwrap_or(Value::Null)
+}
+
 fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let signal: nix::sys::signal::Signal = format!("SIG{name}").parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal).unwrap();
 }
 
 /// The library that cuts the power, built once for a run of the tests.

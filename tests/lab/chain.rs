@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -23,7 +23,8 @@ pub enum Engine {
 pub const ALL: [Engine; 3] = [Engine::LevelDb, Engine::GoLevelDb, Engine::RocksDb];
 
 impl Engine {
-    fn program(self) -> PathBuf {
+    /// The program around it. It is static, and so runs on any machine of the lab.
+    pub fn program(self) -> PathBuf {
         built().join(match self {
             Self::LevelDb => "leveldb",
             Self::GoLevelDb => "goleveldb",
@@ -121,22 +122,33 @@ fn built() -> &'static Path {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines");
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engines");
         fs::create_dir_all(&directory).unwrap();
-        // Several test processes may get here at once.
-        let lock = File::create(directory.join("lock")).unwrap();
-        lock.lock().unwrap();
+        // Several test processes may get here at once. In a machine of the lab all is there, and cannot be written.
+        match File::create(directory.join("lock")) {
+            Ok(lock) => lock.lock().unwrap(),
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => return directory,
+            Err(error) => panic!("{}: {error}", directory.display()),
+        }
         let cc = sources.join("engine.cc");
         let go = sources.join("engine.go");
         build(
             &cc,
             &directory.join("leveldb"),
-            &["g++", "-O1", "-std=c++17"],
+            &["g++", "-O1", "-std=c++17", "-static"],
             &["-lleveldb", "-lsnappy", "-lpthread"],
         );
         build(
             &cc,
             &directory.join("rocksdb"),
-            &["g++", "-O1", "-std=c++17", "-DROCKSDB"],
-            &["-lrocksdb", "-lpthread"],
+            &["g++", "-O1", "-std=c++17", "-static", "-DROCKSDB"],
+            &[
+                "-lrocksdb",
+                "-lsnappy",
+                "-llz4",
+                "-lzstd",
+                "-lbz2",
+                "-lz",
+                "-lpthread",
+            ],
         );
         build(&go, &directory.join("goleveldb"), &["go", "build"], &[]);
         directory

@@ -19,9 +19,6 @@ const VERSION: u32 = 1;
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus";
 
-/// Where the suite's own directory of programs appears in the machine.
-const PROGRAMS: &str = "/lab";
-
 /// Set for the suite's own program inside a machine.
 const INSIDE: &str = "OSTLER_LAB_INSIDE";
 
@@ -31,7 +28,10 @@ const EVENTUALLY: Duration = Duration::from_secs(60);
 /// How long a machine may take to boot; 1 s is usual.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// `$1` is the root, `$2` a temporary directory, `$3` the directory of the suite's program.
+/// What a suite may be told by its environment, inside too, begins with this.
+const TOLD: &str = "OSTLER_TEST_";
+
+/// `$1` is the root, `$2` a temporary directory, `$3` the target directory, which is where it is inside too.
 /// The outer part cleans up when all processes in the namespace are gone.
 const SUPERVISOR: &str = r#"
 name=${2##*/}
@@ -41,7 +41,7 @@ done
 unshare --pid --fork --mount-proc --propagation slave sh -c '
     export TMPDIR="$2"
     systemd-nspawn --quiet --register=no --keep-unit --volatile=overlay --private-network --console=pipe \
-        --machine="${2##*/}" --directory="$1" --bind-ro="$3:/lab" --boot >"$2/console" 2>&1 </dev/null &
+        --machine="${2##*/}" --directory="$1" --bind-ro="$3" --boot >"$2/console" 2>&1 </dev/null &
     echo "$2"
     read -r _' supervisor "$@"
 for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
@@ -69,12 +69,12 @@ impl Machine {
             .tempdir_in("/tmp")
             .expect("a temporary directory")
             .keep();
-        let program = std::env::current_exe().expect("the suite's own program");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "lab"])
             .arg(root)
             .arg(&directory)
-            .arg(program.parent().expect("a file"))
+            .arg(target.expect("it is in the target directory"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // An interrupt at the terminal ends the suite only; the rest follows.
@@ -122,6 +122,7 @@ impl Machine {
             .command(all[0])
             .args(&all[1..])
             .env(INSIDE, "yes")
+            .envs(std::env::vars().filter(|(name, _)| name.starts_with(TOLD)))
             .output()
             .expect("nsenter");
         let stdout = String::from_utf8_lossy(&ran.stdout);
@@ -130,6 +131,7 @@ impl Machine {
             "inside the machine: {stdout}\n{}",
             String::from_utf8_lossy(&ran.stderr)
         );
+        print!("{stdout}");
     }
 
     /// Its systemd hangs: SIGSTOP, which process 1 obeys only from outside.
@@ -237,8 +239,7 @@ fn run<F: AsyncFnOnce()>(body: F) {
 /// The suite's own program, as it is called inside.
 pub fn own_program() -> String {
     let program = std::env::current_exe().expect("the suite's own program");
-    let name = program.file_name().expect("a file").to_string_lossy();
-    format!("{PROGRAMS}/{name}")
+    program.to_str().expect("a path in UTF-8").to_owned()
 }
 
 /// Asks again and again until there is an answer; what never comes fails the test.

@@ -61,6 +61,12 @@ impl Runtime for Systemd {
         self.stop_unit(grace).await
     }
 
+    /// Once systemd has been asked, a start that is asked for waits for the end of the stop. What may be late is the asking:
+    /// a `systemctl` that its agent has left behind.
+    fn stop_outlasts(&self, _grace: Duration) -> Duration {
+        Duration::from_secs(5)
+    }
+
     /// A service has no inside: it runs on the host itself, with which its probe talks over the network.
     async fn exec(&self, command: &[&str], _deadline: Duration) -> Result<Output, Error> {
         let action = format!("run `{}` in", command.join(" "));

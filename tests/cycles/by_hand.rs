@@ -1,0 +1,246 @@
+//! The same without an agent: `ostler store`, killed at random, in the hands of somebody who stops and starts the node.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::chain::{Engine, Writer};
+use super::chance::{Aim, Dice, Tally};
+use super::told;
+use super::witness::Witness;
+
+/// As many as show what is rare; each is short.
+const CYCLES: u64 = 200;
+
+const MARK: &str = "mark";
+
+#[test]
+fn leveldb_survives_a_store_command_that_is_killed_at_random() {
+    cycle(Engine::LevelDb, &["calm", "reuse-logs"]);
+}
+
+#[test]
+fn goleveldb_survives_a_store_command_that_is_killed_at_random() {
+    cycle(Engine::GoLevelDb, &["calm"]);
+}
+
+#[test]
+fn rocksdb_survives_a_store_command_that_is_killed_at_random() {
+    let options = ["calm", "families", "blobs", "track", "recycle"];
+    cycle(Engine::RocksDb, &options);
+}
+
+fn cycle(engine: Engine, options: &[&str]) {
+    let cycles = told("OSTLER_TEST_CYCLES").unwrap_or(CYCLES);
+    let seed = told("OSTLER_TEST_SEED").unwrap_or_else(Dice::any_seed);
+    println!("{engine:?}: {cycles} cycles, OSTLER_TEST_SEED={seed}");
+    let mut keeper = Keeper::new(engine, options, Dice::new(seed));
+    for number in 0..cycles {
+        keeper.snapshot(number);
+        keeper.restore(number);
+        keeper.look(number);
+    }
+    keeper.tally.check(cycles as u32);
+}
+
+/// Somebody with a node and a shell.
+struct Keeper<'a> {
+    root: tempfile::TempDir,
+    engine: Engine,
+    options: &'a [&'a str],
+    node: Option<Writer>,
+    dice: Dice,
+    take: Aim,
+    restore: Aim,
+    witness: Witness,
+    sealed: Vec<(String, String)>,
+    mark: String,
+    tally: Tally,
+}
+
+impl<'a> Keeper<'a> {
+    fn new(engine: Engine, options: &'a [&'a str], dice: Dice) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("data");
+        fs::create_dir(&data).unwrap();
+        engine.fill(&data, 300, options);
+        let witness = Witness::new(engine, root.path().join("scratch"));
+        let node = Some(engine.start(&data, options));
+        Self {
+            root,
+            engine,
+            options,
+            node,
+            dice,
+            take: Aim::default(),
+            restore: Aim::default(),
+            witness,
+            sealed: Vec::new(),
+            mark: String::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn snapshot(&mut self, number: u64) {
+        self.mark(format!("mark-{number}"));
+        let name = format!("s{number}");
+        // The first one is left alone: there is something to restore then.
+        let instant = match number {
+            0 => Duration::from_secs(600),
+            _ => self.take.instant(&mut self.dice),
+        };
+        let mut take = self.begin(&["take", "--warm", "--name", &name]);
+        let mut lines = BufReader::new(take.stderr.take().unwrap());
+        let mut answers = take.stdin.take().unwrap();
+        let mut next = |asked: &str| {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap() > 0 && line.starts_with(asked)
+        };
+        let (killed, at) = std::thread::scope(|scope| {
+            let killed = scope.spawn(|| end_after(take, instant));
+            let mut at = "before the stop";
+            if next("stop the workload") {
+                self.stop();
+                let _ = answers.write_all(b"\n");
+                at = match next("the cut is done") {
+                    true => "after the cut",
+                    false => "while it was stopped",
+                };
+            }
+            self.start();
+            (killed.join().unwrap(), at)
+        });
+        self.take.learn(!killed);
+        let place = if killed { at } else { "over" };
+        self.tally.kill(&format!("snapshot: {place}"));
+        let data = self.store().join(&name).join("data");
+        let outcome = if data.exists() {
+            "succeeded"
+        } else {
+            "left nothing"
+        };
+        self.tally.outcome(&format!("snapshot {outcome}"));
+        assert!(killed || data.exists(), "{name} was not disturbed");
+        if data.exists() {
+            self.witness.head(&data).unwrap();
+            self.witness.note(&data);
+            assert_eq!(fs::read_to_string(data.join(MARK)).unwrap(), self.mark);
+            self.sealed.push((name, self.mark.clone()));
+        }
+    }
+
+    fn restore(&mut self, number: u64) {
+        self.mark(format!("later-{number}"));
+        let which = self.dice.below(self.sealed.len() as u64) as usize;
+        let (name, held) = self.sealed[which].clone();
+        self.stop();
+        let child = self.begin(&["restore", &name]);
+        let killed = end_after(child, self.restore.instant(&mut self.dice));
+        self.restore.learn(!killed);
+        let mark = self.data().join(MARK);
+        let now = || fs::read_to_string(&mark).unwrap();
+        let exchanged = now() == held;
+        let place = match (killed, exchanged) {
+            (false, _) => "over",
+            (true, true) => "exchanged",
+            (true, false) => "staging",
+        };
+        assert!(exchanged || now() == self.mark, "half of each");
+        assert!(exchanged || killed, "{name} was not disturbed");
+        self.tally.kill(&format!("restore: {place}"));
+        // Whoever finds this has the choice; it may be made more than once, and be cut off too.
+        let choice = ["accept", "undo"][self.dice.below(2) as usize];
+        let aim = Aim::default().instant(&mut self.dice) / 4;
+        end_after(self.begin(&[choice]), aim);
+        let status = self.begin(&[choice]).wait().unwrap();
+        assert!(status.success(), "{choice}: {status}");
+        // Killed between the commit and the exchange, it is still exchanged by whoever accepts.
+        let accepted = choice == "accept" && now() == held;
+        assert!(accepted || choice == "undo" || !exchanged);
+        if accepted {
+            self.mark = held;
+        }
+        assert_eq!(now(), self.mark, "{choice}");
+        let outcome = if accepted { "succeeded" } else { "undone" };
+        self.tally.outcome(&format!("restore {outcome}"));
+        self.start();
+    }
+
+    /// After every cycle.
+    fn look(&mut self, number: u64) {
+        let keep = self.begin(&["prune", "--keep-last", "3"]).wait().unwrap();
+        assert!(keep.success());
+        let store = self.store();
+        self.sealed.retain(|(name, _)| store.join(name).exists());
+        let unchanged = self.witness.unchanged();
+        assert_eq!(unchanged, Ok(self.sealed.len()), "cycle {number}");
+        let left: Vec<_> = fs::read_dir(&store)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left.len(), self.sealed.len() + 1, "and the lock: {left:?}");
+        self.stop();
+        self.witness.head(&self.data()).unwrap();
+        self.start();
+    }
+
+    fn begin(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_ostler"))
+            .arg("store")
+            .arg(arguments[0])
+            .arg("--data")
+            .arg(self.data())
+            .args(&arguments[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn stop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop();
+        }
+    }
+
+    fn start(&mut self) {
+        if self.node.is_none() {
+            self.node = Some(self.engine.start(&self.data(), self.options));
+        }
+    }
+
+    fn mark(&mut self, mark: String) {
+        let path = self.data().join(MARK);
+        File::create(path)
+            .unwrap()
+            .write_all(mark.as_bytes())
+            .unwrap();
+        self.mark = mark;
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    fn store(&self) -> PathBuf {
+        self.root.path().join(".ostler-store/data")
+    }
+}
+
+/// Kills it at this instant, or finds that it has ended, and well: whether it had to be killed.
+fn end_after(mut child: Child, instant: Duration) -> bool {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < instant {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child.kill().unwrap();
+    // It may have ended just now.
+    !child.wait().unwrap().success()
+}

@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod report;
 pub mod runtime;
 pub mod sensor;
+pub mod sha256;
 pub mod supervise;
 pub mod web;
 pub mod workload;

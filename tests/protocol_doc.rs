@@ -120,7 +120,7 @@ fn the_tables_name_every_reason_state_and_operation() {
         Unsupported, BadArguments, IdReused, QueueFull, Unauthorised, JournalFailed, ShuttingDown,
         RuntimeAbsent, RuntimeUnresponsive, WorkloadMissing, RuntimeFailed, NotReady, Cancelled,
         Interrupted, NotPossible, ConditionsNotMet, NoSpace, Damaged, Busy, UncleanStop, OutOfTime,
-        DataFailed, BucketFailed, TooManyTransitions
+        DataFailed, BucketFailed, DownloadFailed, Unsound, TooManyTransitions
     );
     let named = |value: Value| value.as_str().unwrap().to_owned();
     let reasons = all.map(|reason| named(serde_json::to_value(reason).unwrap()));

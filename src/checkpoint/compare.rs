@@ -33,8 +33,16 @@ pub struct Comparison {
     pub lost_positions: u64,
     /// Orders on disk that the checkpoint does not have, those of lost positions included.
     pub lost_orders: u64,
+    /// Positions on disk with orders that the checkpoint does not have, lost ones not included.
+    pub newer_positions: u64,
     /// The first positions that would lose orders.
     pub listed: Vec<Loss>,
+    /// Miners in the checkpoint without a position on disk.
+    pub added_miners: u64,
+    /// The first of them.
+    pub added: Vec<String>,
+    /// The first of the lost miners.
+    pub removed: Vec<String>,
 }
 
 /// One position that would lose orders.
@@ -79,7 +87,12 @@ impl Compare {
     pub(crate) fn miner(&mut self, hotkey: &str, held: &Held) {
         // A name that is no hotkey is a problem already, and must not become a path.
         if hotkey_fault(hotkey).is_none() && self.seen.insert(hotkey.to_owned()) {
+            let before = self.found.miners;
             self.one(hotkey, Some(held));
+            if self.found.miners == before && !held.is_empty() {
+                self.found.added_miners += 1;
+                list(&mut self.found.added, hotkey);
+            }
         }
     }
 
@@ -114,7 +127,10 @@ impl Compare {
         }
         if self.found.positions > before {
             self.found.miners += 1;
-            self.found.lost_miners += u64::from(held.is_none());
+            if held.is_none() {
+                self.found.lost_miners += 1;
+                list(&mut self.found.removed, hotkey);
+            }
         }
     }
 
@@ -134,6 +150,7 @@ impl Compare {
             .count() as u64;
         found.lost_orders += lost;
         found.lost_positions += u64::from(held.is_none());
+        found.newer_positions += u64::from(held.is_some() && lost > 0);
         if (lost > 0 || held.is_none()) && found.listed.len() < LISTED {
             found.listed.push(Loss {
                 hotkey: shown(hotkey),
@@ -159,6 +176,12 @@ impl Compare {
                 Vec::new()
             }
         }
+    }
+}
+
+fn list(names: &mut Vec<String>, name: &str) {
+    if names.len() < LISTED {
+        names.push(shown(name));
     }
 }
 

@@ -22,9 +22,11 @@
 //! is that of the largest record, not of the file. Nothing here knows how a validator is stopped.
 
 mod check;
+mod companions;
 mod compare;
 mod encoded_twice;
 mod error;
+mod fingerprint;
 mod json;
 mod layout;
 mod ledgers;
@@ -44,8 +46,10 @@ mod walk;
 mod write;
 
 pub use check::check;
+pub use companions::{COMPANIONS, Companion, Fate, Settled, settle_companions};
 pub use compare::{Comparison, Loss};
 pub use error::{Error, SyntaxFault};
+pub use fingerprint::Fingerprint;
 pub use layout::{Layout, UnknownVersion};
 pub use report::{Findings, LISTED, Problem, Report, Rules, Summary};
 pub use source::{COMPRESSED_NAME, Checkpoint, PLAIN_NAME, Packing};

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::Error;
 use super::encoded_twice::Inner;
 use super::unpack::{Capped, Members, Raw, Tally};
+use crate::sha256::Sha256;
 
 /// The name of an uncompressed checkpoint.
 pub const PLAIN_NAME: &str = "validator_checkpoint.json";
@@ -140,6 +141,26 @@ impl Checkpoint {
     /// Its size on disk, in bytes, when it was opened.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The SHA-256 of the file as it is, packed or not.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn sha256(&self) -> Result<Sha256, Error> {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        let (mut buffer, mut at) = (vec![0; 128 * 1024], 0);
+        loop {
+            let count = self
+                .file
+                .read_at(&mut buffer, at)
+                .map_err(|source| io_error("read", &self.path, source))?;
+            if count == 0 {
+                return Ok(Sha256::of(&context.finish()));
+            }
+            context.update(&buffer[..count]);
+            at += count as u64;
+        }
     }
 
     /// The text of the document; at most `max_unpacked` bytes of it.

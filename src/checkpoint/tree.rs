@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use super::Error;
+use super::fingerprint::Fingerprint;
 use super::report::Summary;
 use super::walk::Sink;
 
@@ -69,6 +70,8 @@ pub struct Written {
     pub absent: Vec<&'static str>,
     /// Files that were made empty because a fresh tree needs them; an old one with content is to be preferred.
     pub blank: Vec<&'static str>,
+    /// What was written, to compare with what can be read.
+    pub fingerprint: Fingerprint,
 }
 
 /// Checks that the tree fits where `into` will be: its bytes, a block for each file, and inodes.
@@ -125,12 +128,14 @@ enum Stream {
 struct Counted {
     file: File,
     bytes: u64,
+    hasher: Box<blake3::Hasher>,
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.bytes += count as u64;
+        self.hasher.update(&bytes[..count]);
         Ok(count)
     }
 
@@ -250,7 +255,10 @@ impl Sink for Tree<'_> {
         let mut file = self.make_file(&path)?;
         file.write_all(content)
             .map_err(|source| error("write", &path, source))?;
-        self.written.bytes += content.len() as u64;
+        let bytes = content.len() as u64;
+        self.written.bytes += bytes;
+        let fingerprint = &mut self.written.fingerprint;
+        fingerprint.add(&format!("{directory}/{name}"), bytes, blake3::hash(content));
         Ok(())
     }
 
@@ -259,6 +267,7 @@ impl Sink for Tree<'_> {
         let file = Counted {
             file: self.make_file(&path)?,
             bytes: 0,
+            hasher: Box::default(),
         };
         let stream = if name.ends_with(".gz") {
             Stream::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
@@ -293,6 +302,9 @@ impl Sink for Tree<'_> {
         };
         let file = file.map_err(|source| error("write", &path, source))?;
         self.written.bytes += file.bytes;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let fingerprint = &mut self.written.fingerprint;
+        fingerprint.add(&name, file.bytes, file.hasher.finalize());
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod print;
 mod progress;
 mod renew;
 mod renewed;
+mod restore_checkpoint;
 mod run;
 mod snapshot;
 mod snapshots;
@@ -100,7 +101,9 @@ enum Action {
     Restore(snapshot::Restore),
     /// Have a workload begin again from its newest good snapshot, or from nothing, as the same miner or node
     Resync(renew::Resync),
-    /// Remove the snapshots that the workload's rules do not keep
+    /// Put a checkpoint in the place of a validator's state; if it does not stay up on it, the old state comes back
+    RestoreCheckpoint(restore_checkpoint::Args),
+    /// Remove the snapshots, or a validator's backups, that the workload's rules do not keep
     Prune(snapshot::Prune),
     /// Send a snapshot to the workload's bucket: only what is not there yet
     Upload(snapshot::Upload),
@@ -151,6 +154,7 @@ impl Cli {
             Action::Verify(args) => snapshot::verify(args, global).await,
             Action::Restore(args) => snapshot::restore(args, global).await,
             Action::Resync(args) => renew::resync(args, global).await,
+            Action::RestoreCheckpoint(args) => restore_checkpoint::run(args, global).await,
             Action::Prune(args) => snapshot::prune(args, global).await,
             Action::Upload(args) => snapshot::upload(args, global).await,
             Action::Cancel(args) => operate::cancel(args, global).await,

@@ -47,7 +47,8 @@ pub fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
                 eprintln!("ostler: {workload} ran before and is not back in service");
             }
             // The snapshot may be good all the same, or what is damaged in it is told; of others this is a plan.
-            if let Operation::Snapshot | Operation::Verify = record.operation
+            if let Operation::Snapshot | Operation::Verify | Operation::RestoreCheckpoint =
+                record.operation
                 && let Some(output) = output(record)
             {
                 print::out(&output)?;
@@ -74,6 +75,9 @@ pub fn output(record: &OperationRecord) -> Option<String> {
         Operation::Snapshot => read(output, Snapshot::said),
         Operation::Restore => read(output, Restored::said),
         Operation::Resync => read(output, Resynced::said),
+        Operation::RestoreCheckpoint => read(output, |restored: RestoredCheckpoint| {
+            restored.said(record.state == State::Succeeded && !record.dry_run)
+        }),
         Operation::Verify => read(output, Verified::said),
         Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
         Operation::Upload => read(output, |sent: Sent| sent.said(record.dry_run)),
@@ -190,6 +194,128 @@ impl Restored {
         let (snapshot, size, files) = (self.snapshot, bytes(self.bytes), self.files);
         format!("{snapshot}: {size} in {files} files{height}\n")
     }
+}
+
+/// Of `restore-checkpoint`; a plan is only what the check found.
+#[derive(Deserialize)]
+struct RestoredCheckpoint {
+    file: String,
+    summary: Figures,
+    problems: Found,
+    warnings: Found,
+    on_disk: Option<OnDisk>,
+    #[serde(default)]
+    companions: Vec<Companion>,
+    backup: Option<Backup>,
+    #[serde(default)]
+    removed_backups: Vec<Removed>,
+}
+
+#[derive(Deserialize)]
+struct Figures {
+    version: Option<String>,
+    miners: u64,
+    positions: u64,
+    open_positions: u64,
+    orders: u64,
+    files: u64,
+    tree_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    listed: Vec<Damage>,
+    total: u64,
+}
+
+#[derive(Deserialize)]
+struct OnDisk {
+    miners: u64,
+    positions: u64,
+    lost_miners: u64,
+    lost_positions: u64,
+    lost_orders: u64,
+    newer_positions: u64,
+    added_miners: u64,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Companion {
+    file: String,
+    fate: String,
+    what: String,
+    #[serde(default)]
+    hotkeys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Backup {
+    path: String,
+}
+
+impl RestoredCheckpoint {
+    fn said(self, made: bool) -> String {
+        let figures = &self.summary;
+        let version = figures.version.as_deref().unwrap_or("unknown");
+        let mut said = format!(
+            "{}: version {version}, {} miners, {} positions ({} open), {} orders\n",
+            self.file, figures.miners, figures.positions, figures.open_positions, figures.orders
+        );
+        if let Some(found) = &self.on_disk {
+            said += &found.said();
+        }
+        let verb = if made { "made" } else { "would make" };
+        let size = bytes(figures.tree_bytes);
+        said += &format!("{verb} {} files, {size}\n", figures.files);
+        for (what, found) in [("problem", &self.problems), ("warning", &self.warnings)] {
+            for line in &found.listed {
+                said += &format!("{what}: {} {}\n", line.path, line.what);
+            }
+            let more = found.total.saturating_sub(found.listed.len() as u64);
+            if more > 0 {
+                said += &format!("and {more} more\n");
+            }
+        }
+        for companion in &self.companions {
+            let Companion {
+                file, fate, what, ..
+            } = companion;
+            said += &format!("{file}: {fate}: {what}\n");
+            said += &names("  ", &companion.hotkeys);
+        }
+        if let Some(backup) = self.backup.as_ref().filter(|_| made) {
+            said += &format!("the old state is {}\n", backup.path);
+        }
+        for removed in &self.removed_backups {
+            said += &format!("removed backup {} ({})\n", removed.name, removed.reason);
+        }
+        said
+    }
+}
+
+impl OnDisk {
+    fn said(&self) -> String {
+        let mut said = format!(
+            "on disk: {} miners, {} positions; only on disk: {} miners, {} positions, {} orders\n",
+            self.miners, self.positions, self.lost_miners, self.lost_positions, self.lost_orders
+        );
+        said += &format!(
+            "positions newer on disk: {}; miners added: {}, removed: {}\n",
+            self.newer_positions, self.added_miners, self.lost_miners
+        );
+        said += &names("  + ", &self.added);
+        said += &names("  - ", &self.removed);
+        said
+    }
+}
+
+fn names(before: &str, names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("{before}{name}\n"))
+        .collect()
 }
 
 /// Of `verify`; a plan has the name and the level alone.

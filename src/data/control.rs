@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Announces more work.
-    pub(super) fn expect(&mut self, bytes: u64) {
+    pub fn expect(&mut self, bytes: u64) {
         self.progress.total = self.progress.total.saturating_add(bytes);
     }
 
@@ -95,7 +95,7 @@ impl Control {
     }
 
     /// Reports bytes read or written, and waits where a limit asks for it.
-    pub(super) fn advance(&mut self, bytes: u64) -> Result<(), Interrupted> {
+    pub fn advance(&mut self, bytes: u64) -> Result<(), Interrupted> {
         self.report(bytes);
         self.throttle(bytes)?;
         self.check()

@@ -184,7 +184,7 @@ pub enum Error {
 
 impl Error {
     /// Wraps what the system said, for `map_err`.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match interrupted(&source) {
             Some(reason) => Self::Interrupted(reason),

@@ -139,6 +139,11 @@ impl Exchange {
         &self.plan.live
     }
 
+    /// Where the tree is that is not the live one.
+    pub fn staged(&self) -> &Path {
+        &self.plan.staged
+    }
+
     /// Whether every step to its goal was done.
     pub fn is_complete(&self) -> bool {
         self.plan.done
@@ -185,6 +190,26 @@ impl Exchange {
         }
         tree::discard(&self.plan.staged, control)?;
         Ok(crate::durable::remove(&self.journal)?)
+    }
+
+    /// Keeps what is at the staged place now under the name `to`, by one rename, and removes the journal. Gives whether
+    /// there was anything to keep; kept already is kept.
+    ///
+    /// # Errors
+    /// Where something else is at `to`, or it cannot be renamed there: then it stays at the staged place, under the
+    /// journal.
+    pub fn keep(self, to: &Path) -> Result<bool, Error> {
+        let staged = &self.plan.staged;
+        let there = inode(staged)?.is_some();
+        if there {
+            let renamed = renameat_with(CWD, staged, CWD, to, RenameFlags::NOREPLACE);
+            renamed.map_err(|errno| Error::io("keep", to)(errno.into()))?;
+            for parent in [to.parent(), staged.parent()].into_iter().flatten() {
+                crate::durable::sync_directory(parent)?;
+            }
+        }
+        crate::durable::remove(&self.journal)?;
+        Ok(there || inode(to)?.is_some())
     }
 
     fn go(&mut self, goal: Goal) -> Result<(), Error> {

@@ -4,8 +4,10 @@
 //! through a [`Control`].
 
 pub mod bucket;
+pub mod carry;
 pub mod control;
 pub mod cut;
+pub mod download;
 pub mod error;
 pub mod exchange;
 pub mod exclude;
@@ -28,6 +30,7 @@ pub mod tree;
 pub mod verify;
 
 pub use bucket::Bucket;
+pub use carry::Carry;
 pub use control::{Control, Interrupted, Progress};
 pub use cut::{Cut, Options};
 pub use error::Error;

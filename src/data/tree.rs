@@ -251,3 +251,36 @@ fn entry(path: RelativePath, node: Node, metadata: &Metadata) -> Entry {
         attributes: Attributes::of(metadata),
     }
 }
+
+/// Moves a tree to where nothing is: by a rename, or from another filesystem by a copy that is durable before this
+/// returns; the original then stays.
+pub fn rename_or_copy(from: &Path, to: &Path, control: &mut Control) -> Result<(), Error> {
+    use super::Carry;
+    use std::os::unix::fs::DirBuilderExt;
+
+    match rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        from,
+        rustix::fs::CWD,
+        to,
+        rustix::fs::RenameFlags::NOREPLACE,
+    ) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::XDEV) => {
+            let mut builder = fs::DirBuilder::new();
+            builder
+                .mode(0o700)
+                .create(to)
+                .map_err(Error::io("create", to))?;
+            Carry::new(from, to, []).round(control)?;
+            let metadata = fs::metadata(from).map_err(Error::io("read", from))?;
+            let directory = fs::File::open(to).map_err(Error::io("open", to))?;
+            super::place::dress(&directory, to, Some(&Attributes::of(&metadata)))?;
+        }
+        Err(errno) => return Err(Error::io("rename", from)(errno.into())),
+    }
+    match to.parent() {
+        Some(parent) => Ok(crate::durable::sync_directory(parent)?),
+        None => Ok(()),
+    }
+}

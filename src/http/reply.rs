@@ -143,13 +143,16 @@ pub(super) fn status_of(reason: Reason) -> StatusCode {
         | Reason::NotPossible
         | Reason::Cancelled
         | Reason::ConditionsNotMet
+        | Reason::Unsound
         | Reason::Busy => StatusCode::CONFLICT,
         Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         Reason::JournalFailed | Reason::ShuttingDown | Reason::RuntimeAbsent | Reason::NotReady => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Reason::RuntimeFailed | Reason::BucketFailed => StatusCode::BAD_GATEWAY,
+        Reason::RuntimeFailed | Reason::BucketFailed | Reason::DownloadFailed => {
+            StatusCode::BAD_GATEWAY
+        }
         Reason::RuntimeUnresponsive => StatusCode::GATEWAY_TIMEOUT,
         Reason::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Reason::Interrupted

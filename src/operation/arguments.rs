@@ -7,8 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::checkpoint::Layout;
+use crate::data::download::Source;
 use crate::data::{Level, Way};
 use crate::protocol::{Failure, Name, Operation, OperationId, Reason};
+use crate::sha256::Sha256;
 
 /// The longest grace that can be asked for, in seconds.
 const MAX_GRACE_S: u64 = 3600;
@@ -38,6 +41,8 @@ pub(super) enum Arguments {
     Fastsync(Fastsync),
     /// Of `reset`: none.
     Reset,
+    /// Of `restore-checkpoint`.
+    RestoreCheckpoint(RestoreCheckpoint),
     /// Of `verify`.
     Verify(Verify),
     /// Of `prune`: none.
@@ -146,6 +151,38 @@ pub(super) struct Reboot {
     pub force: bool,
 }
 
+/// The arguments of `restore-checkpoint`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestoreCheckpoint {
+    /// The checkpoint: a URL, or a path on the device; looked for at its usual names where it is left out.
+    pub source: Option<Source>,
+    /// What its SHA-256 has to be.
+    pub sha256: Option<Sha256>,
+    /// Whether state on disk that is newer than the checkpoint may be lost.
+    #[serde(default)]
+    pub force: bool,
+    /// What writes the tree.
+    #[serde(default)]
+    pub engine: Engine,
+    /// The release to write for, where that of the validator or of the checkpoint is not known.
+    pub layout: Option<Layout>,
+    /// Whether a checkpoint may be taken that lacks a section.
+    #[serde(default)]
+    pub allow_missing_sections: bool,
+}
+
+/// What writes the tree of a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Engine {
+    /// The agent, for the releases that it knows.
+    #[default]
+    Native,
+    /// The validator's own script, in a copy of its tree.
+    Upstream,
+}
+
 /// The arguments of `verify`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -224,6 +261,9 @@ impl Arguments {
                 }
             }
             Operation::Reset => typed::<None>(operation, args).map(|None {}| Arguments::Reset),
+            Operation::RestoreCheckpoint => {
+                typed(operation, args).map(Arguments::RestoreCheckpoint)
+            }
             Operation::Verify => typed(operation, args).map(Arguments::Verify),
             Operation::Prune => typed::<None>(operation, args).map(|None {}| Arguments::Prune),
             Operation::Upload => typed(operation, args).map(Arguments::Upload),
@@ -258,7 +298,8 @@ impl Operation {
             | Operation::Resync
             | Operation::Fastsync
             | Operation::Reset
-            | Operation::Reboot => false,
+            | Operation::Reboot
+            | Operation::RestoreCheckpoint => false,
         }
     }
 
@@ -274,6 +315,7 @@ impl Operation {
             | Operation::Resync
             | Operation::Fastsync
             | Operation::Reset
+            | Operation::RestoreCheckpoint
             | Operation::Verify
             | Operation::Prune
             | Operation::Logs
@@ -376,6 +418,26 @@ mod tests {
             ),
             (Operation::Reset, json!({"keep": 1}), "keep"),
             (Operation::Reboot, json!({"force": 1}), "force"),
+            (
+                Operation::RestoreCheckpoint,
+                json!({"source": "http://a/b"}),
+                "source",
+            ),
+            (
+                Operation::RestoreCheckpoint,
+                json!({"source": "relative"}),
+                "source",
+            ),
+            (
+                Operation::RestoreCheckpoint,
+                json!({"sha256": "abc"}),
+                "sha256",
+            ),
+            (
+                Operation::RestoreCheckpoint,
+                json!({"layout": "1.2.3"}),
+                "layout",
+            ),
             (Operation::Logs, json!({"lines": 0}), "lines"),
             (Operation::Cancel, json!({}), "operation"),
             (Operation::Cancel, json!({"operation": "../x"}), "operation"),

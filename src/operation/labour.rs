@@ -71,6 +71,22 @@ impl Context {
         T: Send + 'static,
         F: FnOnce(&mut Control) -> Result<(T, Did), data::Error> + Send + 'static,
     {
+        let work = move |control: &mut Control| work(control).map_err(|error| failure_of(&error));
+        self.labour_that_tells(name, limits, cancelled, work).await
+    }
+
+    /// The same for work that says itself what its failures are.
+    pub async fn labour_that_tells<T, F>(
+        &mut self,
+        name: &str,
+        limits: Limits,
+        cancelled: CancellationToken,
+        work: F,
+    ) -> Result<Option<T>, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Control) -> Result<(T, Did), Failure> + Send + 'static,
+    {
         let mut result = None;
         let (ledger, record) = (self.ledger.clone(), self.record.clone());
         let step = async {
@@ -98,7 +114,7 @@ impl Context {
                     result = Some(value);
                     Ok(did)
                 }
-                Ok(Err(error)) => Err(failure_of(&error)),
+                Ok(Err(failure)) => Err(failure),
                 Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
             }
         };

@@ -13,9 +13,9 @@ use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power, prune, restore, resync, snapshot, upload, verify};
+use super::{logs, power, prune, restore, restore_checkpoint, resync, snapshot, upload, verify};
 use crate::clock::{ClockSync, Timestamp};
-use crate::protocol::{Failure, OperationId, OperationRecord, Reason, State};
+use crate::protocol::{Failure, Operation, OperationId, OperationRecord, Reason, State};
 
 /// How many operations may wait for a workload.
 pub(super) const WAITING: usize = 16;
@@ -193,10 +193,7 @@ impl Runner {
                 while Instant::now() < deadline {
                     match self.ledger.get(id) {
                         Some(record) if record.state == State::Cancelled => return Ok(()),
-                        Some(record)
-                            if !record.state.is_final()
-                                && (record.steps.is_empty() || record.operation.is_resumable()) => {
-                        }
+                        Some(record) if !record.state.is_final() && heeds_a_cancel(&record) => {}
                         _ => break,
                     }
                     sleep(Duration::from_millis(20)).await;
@@ -214,6 +211,13 @@ impl Runner {
     }
 }
 
+/// Whether nothing has been done yet that must be brought to an end.
+fn heeds_a_cancel(record: &OperationRecord) -> bool {
+    let only_reads =
+        record.operation == Operation::RestoreCheckpoint && record.step("arm").is_none();
+    record.steps.is_empty() || record.operation.is_resumable() || only_reads
+}
+
 /// Whether the time of an operation that waits is over. A clock that is not synchronised expires nothing,
 /// and what has begun once is brought to its end.
 fn is_over(record: &OperationRecord, clock: &ClockSync) -> bool {
@@ -229,6 +233,9 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Snapshot(asked) => snapshot::snapshot(context, asked).await,
         Arguments::Restore(asked) => restore::restore(context, asked).await,
         Arguments::Resync(asked) => resync::resync(context, asked).await,
+        Arguments::RestoreCheckpoint(asked) => {
+            restore_checkpoint::restore_checkpoint(context, asked).await
+        }
         Arguments::Verify(asked) => verify::verify(context, asked).await,
         Arguments::Prune => prune::prune(context).await,
         Arguments::Upload(asked) => upload::upload(context, asked).await,

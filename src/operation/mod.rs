@@ -7,6 +7,7 @@
 //! before it acts, so that nothing is done twice.
 
 mod arguments;
+mod at_work;
 mod context;
 mod engine;
 mod journal;
@@ -19,16 +20,19 @@ mod power;
 mod progress;
 mod prune;
 mod restore;
+mod restore_checkpoint;
 mod resync;
 mod snapshot;
 mod snapshots;
 mod upload;
+mod validator;
 mod verify;
 mod workload;
 
 pub use engine::{Answer, Engine, Parts};
 pub use journal::Quarantined;
 pub use snapshots::{Snapshots, snapshot_reports};
+pub use validator::{Backups, Download, Script, Validator};
 pub use workload::{Times, Workload};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::context::{Context, Did};
 use super::labour::Limits;
+use super::restore_checkpoint;
 use super::snapshots::{Snapshots, candidates};
 use crate::data::retention::{self, Removal};
 use crate::data::{Control, Error, Retention, Store};
@@ -12,6 +13,9 @@ use crate::protocol::Failure;
 
 /// Removes them, or with `dry_run` tells which they are.
 pub(super) async fn prune(context: &mut Context) -> Result<(), Failure> {
+    if context.workload.validator.is_some() && context.workload.snapshots.is_none() {
+        return restore_checkpoint::prune(context).await;
+    }
     let plan = context.snapshots()?.clone();
     let store = plan.open()?;
     let removals = prune_after(context, &plan, store).await?;

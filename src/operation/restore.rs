@@ -241,7 +241,7 @@ async fn settle(context: &mut Context, exclusive: Exclusive, found: &Found) -> R
     discard(context, exclusive.store()).await
 }
 
-async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
+pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
     if found.running {
         power::bring_up(context, power::START_PATIENCE).await?;
     }

@@ -1,5 +1,6 @@
 //! The engine on a runtime that fails and hangs where a test wants it to; the real Docker engine has its own suite.
 
+mod checkpoint;
 mod interrupted;
 mod upload;
 

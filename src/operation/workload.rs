@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::snapshots::Snapshots;
+use super::validator::Validator;
 use crate::clock::Timestamp;
 use crate::protocol::{
     Capability, Health, Name, Operation, OperationId, RunState, Scheduled, WorkloadReport,
@@ -33,6 +34,7 @@ pub struct Workload {
     pub(super) kind: Arc<dyn Kind>,
     times: Mutex<Times>,
     pub(super) snapshots: Option<Snapshots>,
+    pub(super) validator: Option<Validator>,
     /// Wakes whoever observes it: something was done to it.
     pub(super) poke: Notify,
     pub(super) report: watch::Sender<WorkloadReport>,
@@ -71,6 +73,7 @@ impl Workload {
             kind,
             times: Mutex::new(times),
             snapshots: None,
+            validator: None,
             poke: Notify::new(),
             report,
             at_work: Mutex::new(None),
@@ -82,6 +85,14 @@ impl Workload {
     pub fn with_snapshots(self, snapshots: Snapshots) -> Self {
         Self {
             snapshots: Some(snapshots),
+            ..self
+        }
+    }
+
+    /// The same with a validator's tree that a checkpoint can be restored to.
+    pub fn with_validator(self, validator: Validator) -> Self {
+        Self {
+            validator: Some(validator),
             ..self
         }
     }
@@ -110,10 +121,12 @@ impl Workload {
                 let snapshots = self.snapshots.as_ref();
                 snapshots.is_some_and(|snapshots| snapshots.bucket.is_some())
             }
-            Operation::Snapshot | Operation::Restore | Operation::Verify | Operation::Prune => {
+            Operation::Prune => self.snapshots.is_some() || self.validator.is_some(),
+            Operation::Snapshot | Operation::Restore | Operation::Verify => {
                 self.snapshots.is_some()
             }
             Operation::Resync => self.snapshots.is_some() && self.kind.has_chain(),
+            Operation::RestoreCheckpoint => self.validator.is_some(),
             Operation::Start | Operation::Stop | Operation::Restart | Operation::Logs => true,
             Operation::Fastsync | Operation::Reset | Operation::Reboot => false,
         };

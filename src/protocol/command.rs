@@ -29,6 +29,8 @@ pub enum Operation {
     Fastsync,
     /// Begin again from nothing, in a container made anew from a freshly pulled image.
     Reset,
+    /// Put the state of a checkpoint in the place of a validator's, by one exchange.
+    RestoreCheckpoint,
     /// Read a snapshot again, to its last byte.
     Verify,
     /// Remove the snapshots that the rules do not keep.
@@ -45,13 +47,14 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 11] = [
+    pub const ALL: [Operation; 12] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
         Operation::Snapshot,
         Operation::Restore,
         Operation::Resync,
+        Operation::RestoreCheckpoint,
         Operation::Verify,
         Operation::Prune,
         Operation::Upload,
@@ -70,6 +73,7 @@ impl Operation {
             Operation::Resync => "resync",
             Operation::Fastsync => "fastsync",
             Operation::Reset => "reset",
+            Operation::RestoreCheckpoint => "restore-checkpoint",
             Operation::Verify => "verify",
             Operation::Prune => "prune",
             Operation::Upload => "upload",

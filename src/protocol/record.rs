@@ -154,6 +154,10 @@ pub enum Reason {
     DataFailed,
     /// The bucket, or rclone on the way to it, failed.
     BucketFailed,
+    /// A checkpoint could not be fetched, or is not the one that was meant.
+    DownloadFailed,
+    /// A checkpoint has problems, all of them in `output`: nothing was done with it.
+    Unsound,
     /// The agent or the host went down in the middle; what came of it is in `message`.
     Interrupted,
     /// What is asked is not possible in this state.
@@ -287,7 +291,10 @@ impl OperationRecord {
     /// Whether it is at work on the workload's data and has not let the workload run on it yet.
     pub fn is_rebuilding(&self) -> bool {
         let rebuilds = match self.operation {
-            Operation::Restore | Operation::Resync | Operation::Reset => true,
+            Operation::Restore
+            | Operation::Resync
+            | Operation::Reset
+            | Operation::RestoreCheckpoint => true,
             Operation::Start
             | Operation::Stop
             | Operation::Restart

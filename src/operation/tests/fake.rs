@@ -1,0 +1,138 @@
+//! A workload in memory that fails and hangs where a test wants it to.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+
+use crate::protocol::RunState;
+use crate::runtime::{Error, Inspection, Output, Runtime, Stopped};
+
+/// A workload in memory.
+#[derive(Clone, Default)]
+pub struct Fake(Arc<Mutex<FakeState>>);
+
+#[derive(Default)]
+pub struct FakeState {
+    pub running: bool,
+    pub run: u32,
+    pub stops: u32,
+    pub starts: u32,
+    /// What the next calls of `stop` and `start` answer instead of doing it.
+    pub stop_errors: VecDeque<Error>,
+    pub start_errors: VecDeque<Error>,
+    pub stop_takes: Duration,
+    /// The next stop is given up by its asker, and done so long after that.
+    pub stop_lands_after: Option<Duration>,
+    /// Happens when the next stop has been done: a disk that fills at the worst moment.
+    pub at_stop: Option<Box<dyn FnOnce() + Send>>,
+}
+
+pub fn unresponsive() -> Error {
+    Error::Unresponsive {
+        runtime: "fake".into(),
+        action: "act".into(),
+        deadline: Duration::from_secs(5),
+    }
+}
+
+pub fn refused() -> Error {
+    Error::Refused {
+        runtime: "fake".into(),
+        action: "start it".into(),
+        detail: "port is taken".into(),
+    }
+}
+
+impl Fake {
+    pub fn running() -> Self {
+        let fake = Self::default();
+        fake.with(|state| (state.running, state.run) = (true, 1));
+        fake
+    }
+
+    pub fn with<T>(&self, change: impl FnOnce(&mut FakeState) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Runtime for Fake {
+    fn describe(&self) -> String {
+        "fake".to_owned()
+    }
+
+    async fn inspect(&self) -> Result<Inspection, Error> {
+        let (running, run) = self.with(|state| (state.running, state.run));
+        Ok(Inspection {
+            state: if running {
+                RunState::Running
+            } else {
+                RunState::Stopped
+            },
+            reason: None,
+            run: Some(run.to_string()),
+            started_at: None,
+            image: None,
+            instance: None,
+            created_at: None,
+            restarts: None,
+            health: None,
+        })
+    }
+
+    async fn start(&self) -> Result<bool, Error> {
+        self.with(|state| match state.start_errors.pop_front() {
+            Some(error) => Err(error),
+            None if state.running => Ok(false),
+            None => {
+                state.running = true;
+                state.run += 1;
+                state.starts += 1;
+                Ok(true)
+            }
+        })
+    }
+
+    async fn stop(&self, _grace: Duration) -> Result<Stopped, Error> {
+        sleep(self.with(|state| state.stop_takes)).await;
+        if let Some(after) = self.with(|state| state.stop_lands_after.take()) {
+            let late = self.clone();
+            tokio::spawn(async move {
+                sleep(after).await;
+                late.with(|state| (state.running, state.stops) = (false, state.stops + 1));
+            });
+            return Err(unresponsive());
+        }
+        self.with(|state| match state.stop_errors.pop_front() {
+            Some(error) => Err(error),
+            None if !state.running => Ok(Stopped::Already),
+            None => {
+                state.running = false;
+                state.stops += 1;
+                if let Some(happens) = state.at_stop.take() {
+                    happens();
+                }
+                Ok(Stopped::Cleanly)
+            }
+        })
+    }
+
+    async fn exec(&self, _command: &[&str], _deadline: Duration) -> Result<Output, Error> {
+        Ok(Output {
+            status: 0,
+            stdout: String::new(),
+            stderr: String::new(),
+        })
+    }
+
+    async fn logs(&self, lines: usize, _bytes: usize) -> Result<String, Error> {
+        Ok(format!("{lines} lines"))
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,180 @@
+//! What the journal is good for: nothing runs twice, and a disk that fails keeps no workload stopped.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_same_id_runs_once_also_after_the_agent_came_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    let engine = started(directory.path(), &fake).await;
+    let (first, second) =
+        tokio::join!(engine.submit(restart("one")), engine.submit(restart("one")));
+    assert!(matches!(
+        (first, second),
+        (Answer::Accepted(_), Answer::Known(_))
+    ));
+    ended(&engine, "one").await;
+    assert!(engine.drain(Duration::from_secs(1)).await);
+
+    let engine = started(directory.path(), &fake).await;
+    let Answer::Known(record) = engine.submit(restart("one")).await else {
+        panic!("not known")
+    };
+    assert_eq!(record.state, State::Succeeded);
+    assert_eq!(
+        reason(
+            &engine
+                .submit(request("one", Operation::Stop, json!({})))
+                .await
+        ),
+        Reason::IdReused
+    );
+    assert_eq!(fake.with(|state| state.stops), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_written_refuses_and_nothing_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    let engine = started(directory.path(), &fake).await;
+    let operations = directory.path().join("operations");
+    std::fs::remove_dir(&operations).unwrap();
+    assert_eq!(
+        reason(&engine.submit(restart("one")).await),
+        Reason::JournalFailed
+    );
+    std::fs::create_dir(&operations).unwrap();
+    assert!(
+        matches!(engine.submit(restart("one")).await, Answer::Accepted(_)),
+        "asked again it runs"
+    );
+    ended(&engine, "one").await;
+    assert_eq!(fake.with(|state| state.stops), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_whose_record_cannot_be_read_is_not_taken_for_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    let engine = started(directory.path(), &fake).await;
+    std::fs::create_dir(directory.path().join("operations/one.json")).unwrap();
+    let answer = engine.submit(restart("one")).await;
+    assert_eq!(reason(&answer), Reason::JournalFailed);
+    crate::durable::write(&directory.path().join("operations/two.json"), b"{", 0o600).unwrap();
+    let answer = engine.submit(restart("two")).await;
+    assert_eq!(reason(&answer), Reason::JournalFailed);
+    assert_eq!(fake.with(|state| state.stops), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_fails_while_the_workload_is_stopped_does_not_keep_it_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::running();
+    let operations = directory.path().join("operations");
+    let fills = move || std::fs::remove_dir_all(operations).unwrap();
+    fake.with(|state| state.at_stop = Some(Box::new(fills)));
+    let engine = started(directory.path(), &fake).await;
+    engine.submit(restart("one")).await;
+    let record = ended(&engine, "one").await;
+    assert_eq!(
+        (record.state, record.changed),
+        (State::Succeeded, Some(true)),
+        "{record:?}"
+    );
+    assert_eq!(
+        fake.with(|state| (state.running, state.stops, state.starts)),
+        (true, 1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_are_no_records_are_set_aside_and_leftovers_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = directory.path().join("operations");
+    std::fs::create_dir(&operations).unwrap();
+    let put = |name: &str, text: &str| {
+        crate::durable::write(&operations.join(name), text.as_bytes(), 0o600).unwrap()
+    };
+    put("empty.json", "");
+    put("half.json", r#"{"id":"half","#);
+    std::fs::File::create(operations.join(".x.json.partial")).unwrap();
+    let fake = Fake::running();
+    let times = Times {
+        grace: Duration::ZERO,
+        ready: Duration::ZERO,
+        interval: Duration::from_secs(30),
+    };
+    let workload = Workload::new(
+        Name::new("miner").unwrap(),
+        Arc::new(fake),
+        Arc::new(Generic),
+        times,
+    );
+    let state_dir = directory.path().to_owned();
+    let parts = Parts {
+        state_dir,
+        workloads: vec![workload],
+        feed: Feed::default(),
+        clock: synced(),
+    };
+    let (_, quarantined) = Engine::open(parts).await.unwrap();
+    assert_eq!(quarantined.len(), 2);
+    let mut left: Vec<_> = std::fs::read_dir(&operations)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["empty.bad", "half.bad"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_is_interrupted_for_ever_is_given_up_with_the_workload_running() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::default();
+    let name = Name::new("miner").unwrap();
+    let found = Some(Found {
+        running: true,
+        run: Some("1".to_owned()),
+    });
+    let accepted = OperationRecord::accepted(restart("one"), Some(name), 1);
+    let record = OperationRecord {
+        state: State::Running,
+        recoveries: 8,
+        found,
+        ..accepted
+    };
+    std::fs::create_dir(directory.path().join("operations")).unwrap();
+    let path = directory.path().join("operations/one.json");
+    crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+    let engine = started(directory.path(), &fake).await;
+    assert_eq!(
+        ended(&engine, "one").await.failure.unwrap().reason,
+        Reason::Interrupted
+    );
+    assert!(fake.with(|state| state.running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_operations_are_forgotten_and_recent_ones_answer_from_the_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = started(directory.path(), &Fake::running()).await;
+    for number in 0..40 {
+        engine
+            .submit(Request {
+                dry_run: true,
+                ..restart(&format!("r{number}"))
+            })
+            .await;
+        ended(&engine, &format!("r{number}")).await;
+    }
+    assert_eq!(engine.records().len(), 32);
+    assert!(matches!(
+        engine
+            .submit(Request {
+                dry_run: true,
+                ..restart("r0")
+            })
+            .await,
+        Answer::Known(_)
+    ));
+}

@@ -7,7 +7,7 @@ use super::progress::title;
 use super::renewed::Resynced;
 use super::units::{bytes, milliseconds, seconds};
 use super::{Exit, Global, print};
-use crate::data::bucket::Uploaded;
+use crate::data::bucket::{Fetched, Uploaded};
 use crate::data::{Level, Timings, Way};
 use crate::protocol::{Name, Operation, OperationRecord, State};
 
@@ -73,7 +73,7 @@ pub fn output(record: &OperationRecord) -> Option<String> {
     let output = record.output.as_ref()?;
     let known = match record.operation {
         Operation::Snapshot => read(output, Snapshot::said),
-        Operation::Restore => read(output, Restored::said),
+        Operation::Restore => read(output, |restored: Restored| restored.said(record.dry_run)),
         Operation::Resync => read(output, Resynced::said),
         Operation::RestoreCheckpoint => read(output, |restored: RestoredCheckpoint| {
             restored.said(record.state == State::Succeeded && !record.dry_run)
@@ -186,13 +186,50 @@ struct Restored {
     height: Option<u64>,
     bytes: u64,
     files: u64,
+    fetch: Option<FromBucket>,
+    needs_bytes: Option<u64>,
+    free_bytes: Option<u64>,
+}
+
+/// What came from the bucket for it, or would come.
+#[derive(Deserialize)]
+struct FromBucket {
+    bucket: String,
+    #[serde(flatten)]
+    fetched: Fetched,
 }
 
 impl Restored {
-    fn said(self) -> String {
+    fn said(self, dry_run: bool) -> String {
         let height = at_height(self.height);
         let (snapshot, size, files) = (self.snapshot, bytes(self.bytes), self.files);
-        format!("{snapshot}: {size} in {files} files{height}\n")
+        let fetch = self
+            .fetch
+            .map_or_else(String::new, |fetch| fetch.said(dry_run));
+        let room = self.needs_bytes.zip(self.free_bytes);
+        let room = room.map_or_else(String::new, |(needs, free)| {
+            format!("needs at most {}, {} are free\n", bytes(needs), bytes(free))
+        });
+        format!("{snapshot}: {size} in {files} files{height}\n{fetch}{room}")
+    }
+}
+
+impl FromBucket {
+    fn said(self, dry_run: bool) -> String {
+        let Fetched {
+            objects,
+            fetched,
+            fetched_bytes,
+            already,
+        } = self.fetched;
+        let (bucket, size) = (self.bucket, bytes(fetched_bytes));
+        match (already, dry_run) {
+            (true, _) => "it is in the store already\n".to_owned(),
+            (false, true) => format!("{size} would be fetched from {bucket}\n"),
+            (false, false) => {
+                format!("{size} fetched from {bucket}, {fetched} of {objects} files\n")
+            }
+        }
     }
 }
 

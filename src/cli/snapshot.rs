@@ -38,6 +38,9 @@ pub struct Restore {
     /// For a disk that has no room for a copy: the tables become second names of the snapshot's own files
     #[arg(long)]
     link: bool,
+    /// Fetch it from the bucket first, unless it is here already [default there: the newest]
+    #[arg(long)]
+    from_bucket: bool,
     #[command(flatten)]
     how: How,
 }
@@ -94,6 +97,7 @@ pub async fn restore(args: Restore, global: &Global) -> anyhow::Result<Exit> {
     let arguments = given([
         ("snapshot", args.snapshot.map(|name| json!(name))),
         ("link", args.link.then_some(Value::Bool(true))),
+        ("from_bucket", args.from_bucket.then_some(Value::Bool(true))),
     ]);
     args.how
         .ask(Operation::Restore, args.workload, arguments, global)

@@ -35,6 +35,7 @@ pub struct Control {
     on_progress: Option<Box<dyn FnMut(Progress) + Send>>,
     cancelled: Option<Arc<AtomicBool>>,
     deadline: Option<Instant>,
+    patience: Duration,
     bytes_per_second: Option<u64>,
     progress: Progress,
     /// Since when, and how many bytes, the limit is measured.
@@ -63,6 +64,17 @@ impl Control {
     pub fn within(mut self, budget: Duration) -> Self {
         self.deadline = Instant::now().checked_add(budget);
         self
+    }
+
+    /// Waits for a store that somebody else is at work on, for at most so long; without this not at all.
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long a store that somebody else is at work on is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Reads and copies no faster than this; 0 is no limit.

@@ -96,6 +96,12 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// The store is not there, or is an empty directory.
+    #[error("the store {} is not there: is its disk mounted?", path.display())]
+    NoStore {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// Someone else is at work on the store.
     #[error("the store {} is in use by another operation", path.display())]
     Busy {

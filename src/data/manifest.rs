@@ -274,10 +274,6 @@ impl Manifest {
 
     /// Reads and checks a manifest that lies anywhere.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
         let refuse = |detail: String| Error::Record {
             path: path.to_owned(),
             detail,
@@ -287,22 +283,27 @@ impl Manifest {
             return Err(refuse("it is no file of a sensible size".to_owned()));
         }
         let content = fs::read(path).map_err(Error::io("read", path))?;
-        let head: Head =
-            serde_json::from_slice(&content).map_err(|error| refuse(error.to_string()))?;
+        Self::parse(&content).map_err(refuse)
+    }
+
+    /// Reads and checks the content of a manifest; says what is wrong with it.
+    pub(super) fn parse(content: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(content).map_err(|error| error.to_string())?;
         if head.format != FORMAT {
-            return Err(refuse(format!(
+            return Err(format!(
                 "it has format {} and this program reads format {FORMAT}",
                 head.format
-            )));
-        }
-        let manifest: Self =
-            serde_json::from_slice(&content).map_err(|error| refuse(error.to_string()))?;
-        if manifest.compute_digest() != manifest.digest {
-            return Err(refuse(
-                "its digest is wrong: it was damaged or changed".to_owned(),
             ));
         }
-        manifest.check().map_err(refuse)?;
+        let manifest: Self = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+        if manifest.compute_digest() != manifest.digest {
+            return Err("its digest is wrong: it was damaged or changed".to_owned());
+        }
+        manifest.check()?;
         Ok(manifest)
     }
 

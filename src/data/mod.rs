@@ -40,7 +40,7 @@ pub use manifest::{Facts, Level, Manifest, Timings, Way, Workload};
 pub use path::RelativePath;
 pub use replaced::Replaced;
 pub use retention::Retention;
-pub use stage::Staged;
+pub use stage::{Staged, refuse_other_engine};
 pub use store::Store;
 pub use survey::Source;
 pub use verify::verify;

@@ -216,7 +216,7 @@ impl Staged {
         reserve: u64,
         control: &mut Control,
     ) -> Result<(), Error> {
-        self.refuse_other_engine(manifest, control)?;
+        refuse_other_engine(&self.live, manifest, control)?;
         let method = match method {
             Some(method) => method,
             None => self.best_method(data, manifest)?,
@@ -303,44 +303,6 @@ impl Staged {
         Ok(if works { Method::Reflink } else { Method::Copy })
     }
 
-    /// A database of another engine or order of keys in the same place: the snapshot is not of this workload.
-    fn refuse_other_engine(&self, manifest: &Manifest, control: &Control) -> Result<(), Error> {
-        if !self.live.exists() {
-            return Ok(());
-        }
-        let survey = Source::whole(&self.live).survey(super::survey::State::Warm, control)?;
-        for wanted in &survey.databases {
-            let Some(found) = manifest
-                .databases
-                .iter()
-                .find(|database| database.path == wanted.path)
-            else {
-                continue;
-            };
-            let mismatch = |what: &str, found: String, wanted: String| Error::Mismatch {
-                name: manifest.name.to_string(),
-                what: what.to_owned(),
-                found,
-                wanted,
-            };
-            if found.engine != wanted.live.engine {
-                return Err(mismatch(
-                    "engine",
-                    found.engine.to_string(),
-                    wanted.live.engine.to_string(),
-                ));
-            }
-            if found.comparator != wanted.live.comparator() {
-                return Err(mismatch(
-                    "comparator",
-                    found.comparator.clone(),
-                    wanted.live.comparator().to_owned(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the directories above `path`, dressed as the live ones are.
     fn parents(&self, path: &RelativePath) -> Result<(), Error> {
         match path.parent().filter(|parent| !parent.is_root()) {
@@ -367,6 +329,51 @@ impl Staged {
         let metadata = fs::metadata(&from).map_err(Error::io("read", &from))?;
         dress(&to, &tree::Attributes::of(&metadata))
     }
+}
+
+/// A database of another engine or order of keys in the same place: the snapshot is not of this workload.
+///
+/// # Errors
+/// Where it is so, or `live` cannot be read. Data that is not there yet is of any engine.
+pub fn refuse_other_engine(
+    live: &Path,
+    manifest: &Manifest,
+    control: &Control,
+) -> Result<(), Error> {
+    if !live.exists() {
+        return Ok(());
+    }
+    let survey = Source::whole(live).survey(super::survey::State::Warm, control)?;
+    for wanted in &survey.databases {
+        let Some(found) = manifest
+            .databases
+            .iter()
+            .find(|database| database.path == wanted.path)
+        else {
+            continue;
+        };
+        let mismatch = |what: &str, found: String, wanted: String| Error::Mismatch {
+            name: manifest.name.to_string(),
+            what: what.to_owned(),
+            found,
+            wanted,
+        };
+        if found.engine != wanted.live.engine {
+            return Err(mismatch(
+                "engine",
+                found.engine.to_string(),
+                wanted.live.engine.to_string(),
+            ));
+        }
+        if found.comparator != wanted.live.comparator() {
+            return Err(mismatch(
+                "comparator",
+                found.comparator.clone(),
+                wanted.live.comparator().to_owned(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// With links, only what no engine writes to is linked.

@@ -6,6 +6,8 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -20,6 +22,9 @@ const PARTIAL: &str = ".partial";
 const DISCARD: &str = ".discard";
 const BAD: &str = "bad";
 const LOCK: &str = "lock";
+
+/// How often a lock that somebody else has is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A directory of snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,24 +117,36 @@ impl Store {
         self.path.join("exchange.json")
     }
 
-    /// Takes the lock and sweeps what interrupted work left behind.
+    /// Whether anybody has ever worked in it. A directory that is there for a disk to be mounted on is no store yet.
+    pub fn is_in_use(&self) -> bool {
+        self.path.join(LOCK).exists()
+    }
+
+    /// Takes the lock and sweeps what interrupted work left behind. Whoever has it is waited for as long as `control`
+    /// has patience.
     pub fn lock(&self, control: &mut Control) -> Result<Exclusive, Error> {
         let path = self.path.join(LOCK);
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+        let begun = Instant::now();
+        let lock = loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => break lock,
+                Err((unlocked, nix::errno::Errno::EWOULDBLOCK)) => file = unlocked,
+                Err((_, errno)) => return Err(Error::io("lock", &path)(errno.into())),
+            }
+            if begun.elapsed() >= control.patience() {
                 return Err(Error::Busy {
                     path: self.path.clone(),
                 });
             }
-            Err((_, errno)) => return Err(Error::io("lock", &path)(errno.into())),
+            control.check()?;
+            thread::sleep(PAUSE);
         };
         let exclusive = Exclusive {
             store: self.clone(),
@@ -171,6 +188,18 @@ impl Store {
             .into_iter()
             .filter_map(|name| Manifest::load(&self.snapshot(&name)).ok());
         Ok(manifests.max_by_key(|manifest| manifest.sequence))
+    }
+
+    /// The name of the newest snapshot that is not known to be bad.
+    pub fn newest_good(&self) -> Result<Option<Name>, Error> {
+        let mut newest = None;
+        for name in self.names()? {
+            if let (None, Ok(manifest)) = (self.bad(&name)?, Manifest::load(&self.snapshot(&name)))
+            {
+                newest = newest.max(Some((manifest.sequence, name)));
+            }
+        }
+        Ok(newest.map(|(_, name)| name))
     }
 
     /// One snapshot for use: refused when it is marked bad or its manifest cannot be used.

@@ -107,6 +107,9 @@ pub(super) struct Restore {
     /// For a disk that has no room for a copy: tables become names of the snapshot's own files.
     #[serde(default)]
     pub link: bool,
+    /// Whether it is fetched from the bucket first, unless the store has it; the newest one there where none is named.
+    #[serde(default)]
+    pub from_bucket: bool,
 }
 
 /// The arguments of `resync`.
@@ -405,6 +408,11 @@ mod tests {
             (Operation::Snapshot, json!({"way": "fast"}), "way"),
             (Operation::Snapshot, json!({"name": "../x"}), "name"),
             (Operation::Verify, json!({"snapshot": "../x"}), "snapshot"),
+            (
+                Operation::Restore,
+                json!({"from_bucket": "yes"}),
+                "from_bucket",
+            ),
             (Operation::Resync, json!({"from": "moon"}), "from"),
             (
                 Operation::Resync,

@@ -15,6 +15,9 @@ use crate::protocol::{Failure, Progress, Reason};
 /// How often the progress is told.
 const TELL: Duration = Duration::from_secs(1);
 
+/// How long a store is waited for that an earlier operation still works on: the seal of a large snapshot reads all of it.
+const STORE_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// What bounds a piece of work.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
@@ -152,6 +155,7 @@ fn control(limits: Limits, stop: &Arc<AtomicBool>, meter: &Arc<Meter>) -> Contro
     let control = Control::unlimited()
         .cancelled_by(stop.clone())
         .limited_to(limits.rate)
+        .patient(STORE_PATIENCE)
         .on_progress(move |progress| {
             meter.done.store(progress.done, Ordering::Relaxed);
             meter.total.store(progress.total, Ordering::Relaxed);
@@ -183,9 +187,10 @@ pub(super) fn failure_of(error: &data::Error) -> Failure {
         | data::Error::Remote { .. }
         | data::Error::BadBucket { .. } => Reason::BucketFailed,
         data::Error::BadName { .. } => Reason::BadArguments,
-        data::Error::Io { .. } | data::Error::Durable(_) | data::Error::Place { .. } => {
-            Reason::DataFailed
-        }
+        data::Error::Io { .. }
+        | data::Error::Durable(_)
+        | data::Error::Place { .. }
+        | data::Error::NoStore { .. } => Reason::DataFailed,
     };
     Failure::new(reason, message(error))
 }

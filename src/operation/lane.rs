@@ -13,7 +13,9 @@ use super::arguments::Arguments;
 use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
-use super::{logs, power, prune, restore, restore_checkpoint, resync, snapshot, upload, verify};
+use super::{
+    fetch, logs, power, prune, restore, restore_checkpoint, resync, snapshot, upload, verify,
+};
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Failure, Operation, OperationId, OperationRecord, Reason, State};
 
@@ -215,7 +217,11 @@ impl Runner {
 fn heeds_a_cancel(record: &OperationRecord) -> bool {
     let only_reads =
         record.operation == Operation::RestoreCheckpoint && record.step("arm").is_none();
-    record.steps.is_empty() || record.operation.is_resumable() || only_reads
+    let fetches = record
+        .steps
+        .last()
+        .is_none_or(|step| step.name == fetch::FETCH);
+    record.operation.is_resumable() || only_reads || fetches
 }
 
 /// Whether the time of an operation that waits is over. A clock that is not synchronised expires nothing,

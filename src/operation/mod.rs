@@ -8,8 +8,10 @@
 
 mod arguments;
 mod at_work;
+mod choice;
 mod context;
 mod engine;
+mod fetch;
 mod journal;
 mod labour;
 mod lane;

@@ -4,41 +4,55 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::arguments;
+use super::choice::{self, Choice, choose};
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
-use super::power;
 use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
+use super::upload::tell;
+use super::{arguments, fetch, power};
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::place::Method;
 use crate::data::store::Exclusive;
-use crate::data::{self, Control, Level, Manifest, Staged, Store, in_use};
-use crate::protocol::{Failure, Found, Name, Reason};
+use crate::data::{self, Control, Interrupted, Level, Staged, Store, in_use};
+use crate::protocol::{Failure, Found, Reason};
 
-/// How often a store that somebody else has is asked for again.
-const BUSY_PAUSE: Duration = Duration::from_millis(200);
+/// How often a store that somebody else has, or that is not mounted yet, is asked for again.
+const STORE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Restores a snapshot.
 pub(super) async fn restore(
     context: &mut Context,
     asked: arguments::Restore,
 ) -> Result<(), Failure> {
-    let found = context.found().await?;
+    let mut found = context.found().await?;
     if context.recovered() {
-        return recover(context, &found).await;
+        if !asked.from_bucket || context.has_begun("arm") {
+            return recover(context, &found).await;
+        }
+        found = begin_again(context, found).await?;
     }
     let plan = context.snapshots()?.clone();
-    let store = plan.open()?;
-    let manifest = choose(context, &plan, &store, asked.snapshot)?;
-    verify(context, &plan, &store, &manifest.name).await?;
-    let staged = stage(context, &plan, &store, &manifest, asked.link).await?;
-    context.record.output = Some(json!({
+    let mut wanted = asked.snapshot;
+    if asked.from_bucket {
+        if context.record.dry_run {
+            return fetch::planned(context, &plan, wanted.as_ref(), asked.link).await;
+        }
+        wanted = Some(fetch::fetch(context, &plan, wanted.as_ref()).await?);
+    }
+    let chosen = choose(context, &plan, wanted.as_ref())
+        .await?
+        .ok_or_else(|| choice::none(context, wanted.as_ref()))?;
+    verify(context, &plan, &chosen).await?;
+    let staged = stage(context, &plan, &chosen, asked.link).await?;
+    let Choice { manifest, .. } = chosen;
+    let restored = json!({
         "snapshot": manifest.name,
         "height": manifest.height,
         "bytes": manifest.total_bytes,
         "files": manifest.files.len(),
-    }));
+    });
+    tell(context, restored);
     if context.record.dry_run {
         let discard =
             move |control: &mut Control| staged.1.discard(control).map(|()| ((), Did::default()));
@@ -84,51 +98,27 @@ pub(super) async fn replace(
     }
 }
 
-/// The snapshot that was asked for, or the newest good one.
-pub(super) fn choose(
-    context: &Context,
-    plan: &Snapshots,
-    store: &Store,
-    name: Option<Name>,
-) -> Result<Manifest, Failure> {
-    let wanted = data::Workload {
-        kind: context.workload.kind.name().to_owned(),
-        identity: plan.identity.clone(),
-    };
-    let manifest = match name {
-        Some(name) => {
-            context.require(store, &name)?;
-            store.get(&name).map_err(|error| failure_of(&error))?
-        }
-        None => {
-            let list = store.list().map_err(|error| failure_of(&error))?;
-            let newest = list
-                .into_iter()
-                .rev()
-                .filter(|stored| stored.is_good())
-                .find_map(|stored| stored.manifest.ok());
-            newest.ok_or_else(|| {
-                let message = format!(
-                    "{} holds no good snapshot; take one first, or fetch one",
-                    store.path().display()
-                );
-                Failure::new(Reason::NotPossible, message)
-            })?
-        }
-    };
-    manifest
-        .refuse_other(&wanted)
-        .map_err(|error| failure_of(&error))?;
-    Ok(manifest)
+/// Interrupted before the workload was touched, while a snapshot came from the bucket: it goes on, with the workload as it is now.
+async fn begin_again(context: &mut Context, found: Found) -> Result<Found, Failure> {
+    if !context.record.dry_run {
+        come_up(context, &found).await?;
+    }
+    if context.given_up() {
+        let message = "the agent was interrupted in the middle of this again and again; the workload was left alone";
+        return Err(Failure::new(Reason::Interrupted, message));
+    }
+    context.forget_steps(&["start", "confirm", "verify", "stage"]);
+    context.record.found = None;
+    context.found().await
 }
 
 pub(super) async fn verify(
     context: &mut Context,
     plan: &Snapshots,
-    store: &Store,
-    name: &Name,
+    chosen: &Choice,
 ) -> Result<(), Failure> {
-    let (store, verified) = (store.clone(), name.clone());
+    let name = &chosen.manifest.name;
+    let (store, verified) = (chosen.store.clone(), name.clone());
     let verify = move |control: &mut Control| {
         let report = data::verify(&store, &verified, Level::L3, control)?;
         Ok((report.damages, Did::default()))
@@ -156,11 +146,11 @@ pub(super) async fn verify(
 pub(super) async fn stage(
     context: &mut Context,
     plan: &Snapshots,
-    store: &Store,
-    manifest: &Manifest,
+    chosen: &Choice,
     link: bool,
 ) -> Result<(Exclusive, Staged), Failure> {
-    let (store, manifest, live) = (store.clone(), manifest.clone(), plan.source.root.clone());
+    let (store, manifest) = (chosen.store.clone(), chosen.manifest.clone());
+    let live = plan.source.root.clone();
     let (method, reserve) = (link.then_some(Method::Link), plan.reserve);
     let stage = move |control: &mut Control| {
         let exclusive = store.lock(control)?;
@@ -376,16 +366,29 @@ fn interrupted() -> Failure {
     )
 }
 
-/// Takes the store again, and waits for whoever has it: the workload may be stopped until this is brought to its end.
+/// Takes the store again, and waits for whoever has it, and for its disk, which may be mounted after the agent has
+/// begun: the workload may be stopped until this is brought to its end.
 async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
-    let store = context.snapshots()?.open()?;
-    let take = move |control: &mut Control| loop {
-        match store.lock(control) {
-            Err(data::Error::Busy { .. }) => {
-                control.check()?;
-                std::thread::sleep(BUSY_PAUSE);
+    let plan = context.snapshots()?.clone();
+    let take = move |control: &mut Control| {
+        let mut told = false;
+        loop {
+            let taken = plan.again().and_then(|store| store.lock(control));
+            let error = match taken {
+                Ok(exclusive) => return Ok((exclusive, Did::default())),
+                Err(error) if may_pass(&error) => error,
+                Err(error) => return Err(error),
+            };
+            if !told {
+                tracing::warn!("{error}; trying again");
+                told = true;
             }
-            taken => return taken.map(|exclusive| (exclusive, Did::default())),
+            match control.check() {
+                Ok(()) => std::thread::sleep(STORE_PAUSE),
+                // What it was waited for says more than that it took too long.
+                Err(Interrupted::OutOfTime) => return Err(error),
+                Err(cancelled) => return Err(cancelled.into()),
+            }
         }
     };
     let limits = Limits {
@@ -394,6 +397,15 @@ async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
     };
     context.forget_steps(&["take up"]);
     whole(context.labour("take up", limits, take).await?)
+}
+
+/// Whether a store is worth waiting for.
+fn may_pass(error: &data::Error) -> bool {
+    match error {
+        data::Error::Busy { .. } | data::Error::NoStore { .. } => true,
+        data::Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
 /// Brings an exchange that was committed to its end.

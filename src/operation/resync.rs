@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::arguments::{From, Resync};
+use super::choice::{Choice, choose};
 use super::context::{Context, Did};
 use super::labour::Limits;
-use super::restore::{choose, recover, replace, stage, verify};
+use super::restore::{recover, replace, stage, verify};
 use super::snapshot::whole;
-use super::snapshots::{Snapshots, newest};
+use super::snapshots::Snapshots;
 use crate::data::store::Exclusive;
-use crate::data::{Control, Manifest, Replaced, Staged, Store, space};
+use crate::data::{Control, Manifest, Replaced, Staged, space};
 use crate::protocol::{Failure, Reason};
 
 /// Resyncs.
@@ -25,11 +26,10 @@ pub(super) async fn resync(context: &mut Context, asked: Resync) -> Result<(), F
     }
     let (staged, begins) = match asked.from {
         From::Snapshot => {
-            let store = plan.open()?;
-            let manifest = best(context, &plan, &store)?;
-            verify(context, &plan, &store, &manifest.name).await?;
-            let staged = stage(context, &plan, &store, &manifest, asked.link).await?;
-            (staged, begins_with(&manifest))
+            let chosen = best(context, &plan).await?;
+            verify(context, &plan, &chosen).await?;
+            let staged = stage(context, &plan, &chosen, asked.link).await?;
+            (staged, begins_with(&chosen.manifest))
         }
         From::Scratch => (
             nothing(context, &plan).await?,
@@ -62,12 +62,9 @@ pub(super) fn refuse_without_chain(context: &Context) -> Result<(), Failure> {
 }
 
 /// The newest good snapshot; where there is none, what to do.
-fn best(context: &Context, plan: &Snapshots, store: &Store) -> Result<Manifest, Failure> {
-    let name = newest(store).map_err(|failure| match failure.reason {
-        Reason::NotPossible => no_snapshot(context),
-        _ => failure,
-    })?;
-    choose(context, plan, store, Some(name))
+async fn best(context: &mut Context, plan: &Snapshots) -> Result<Choice, Failure> {
+    let chosen = choose(context, plan, None).await?;
+    chosen.ok_or_else(|| no_snapshot(context))
 }
 
 fn no_snapshot(context: &Context) -> Failure {
@@ -107,8 +104,7 @@ pub(super) async fn nothing(
 async fn planned(context: &mut Context, plan: &Snapshots, asked: Resync) -> Result<(), Failure> {
     let (mut begins, needs) = match asked.from {
         From::Snapshot => {
-            let store = plan.look()?.ok_or_else(|| no_snapshot(context))?;
-            let manifest = best(context, plan, &store)?;
+            let Choice { manifest, .. } = best(context, plan).await?;
             let copied = match asked.link {
                 true => 0,
                 false => manifest.total_bytes,

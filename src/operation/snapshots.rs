@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::data::retention::Candidate;
 use crate::data::store::{Space, Stored};
 use crate::data::{self, Bucket, Retention, Source, Store, Way};
-use crate::protocol::{Failure, Name, OwnSpace, Reason, SnapshotFacts, SnapshotReport};
+use crate::protocol::{Failure, OwnSpace, Reason, SnapshotFacts, SnapshotReport};
 
 /// A workload's data, and how it is snapshotted.
 #[derive(Clone, Debug)]
@@ -45,23 +45,33 @@ pub struct Snapshots {
 impl Snapshots {
     /// Opens the store, and makes it where it is not there yet.
     pub(super) fn open(&self) -> Result<Store, Failure> {
-        let open = || Store::open(&self.path()?);
-        open().map_err(|error| failure_of(&error))
+        self.opened().map_err(|error| failure_of(&error))
     }
 
-    /// Opens the store where it is there, and makes nothing.
-    pub(super) fn look(&self) -> Result<Option<Store>, Failure> {
-        let look = || {
-            let path = self.path()?;
-            match path.exists() {
-                true => Store::open(&path).map(Some),
-                false => Ok(None),
-            }
-        };
-        look().map_err(|error| failure_of(&error))
+    /// The same within work on files.
+    pub(super) fn opened(&self) -> Result<Store, data::Error> {
+        Store::open(&self.path()?)
     }
 
-    fn path(&self) -> Result<PathBuf, data::Error> {
+    /// Opens the store where it is there; where it is not, it is made or, without `make`, nothing.
+    pub(super) fn at(&self, make: bool) -> Result<Option<Store>, data::Error> {
+        let path = self.path()?;
+        match make || path.exists() {
+            true => Store::open(&path).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Opens the store that somebody has worked in. One whose disk is not mounted yet is an error, and is not made.
+    pub(super) fn again(&self) -> Result<Store, data::Error> {
+        let path = self.path()?;
+        let store = path.exists().then(|| Store::open(&path)).transpose()?;
+        store
+            .filter(Store::is_in_use)
+            .ok_or(data::Error::NoStore { path })
+    }
+
+    pub(super) fn path(&self) -> Result<PathBuf, data::Error> {
         match &self.store {
             Some(path) => Ok(path.clone()),
             None => Store::beside(&self.source.root),
@@ -83,12 +93,9 @@ impl Workload {
     /// Its snapshots, newest first. The store is not made by being looked at.
     pub(super) async fn list(&self, clock_synced: bool) -> Result<Vec<SnapshotReport>, Failure> {
         let data = self.data()?.clone();
-        let list = move || {
-            let path = data.path()?;
-            match path.exists() {
-                true => snapshot_reports(&Store::open(&path)?, clock_synced),
-                false => Ok(Vec::new()),
-            }
+        let list = move || match data.at(false)? {
+            Some(store) => snapshot_reports(&store, clock_synced),
+            None => Ok(Vec::new()),
         };
         match spawn_blocking(list).await {
             Ok(list) => list.map_err(|error| failure_of(&error)),
@@ -103,18 +110,12 @@ impl Context {
         self.workload.data()
     }
 
-    /// Refuses the name of a snapshot that is not there.
-    pub fn require(&self, store: &Store, snapshot: &Name) -> Result<(), Failure> {
-        if store.holds(snapshot) {
-            return Ok(());
+    /// What a snapshot must be of, for a restore to make sense.
+    pub fn identity(&self, plan: &Snapshots) -> data::Workload {
+        data::Workload {
+            kind: self.workload.kind.name().to_owned(),
+            identity: plan.identity.clone(),
         }
-        let workload = &self.workload.name;
-        Err(Failure::new(
-            Reason::NotPossible,
-            format!(
-                "there is no snapshot {snapshot} of {workload}; `ostler snapshots {workload}` lists them"
-            ),
-        ))
     }
 }
 
@@ -169,16 +170,6 @@ fn age(stored: &Stored, clock_synced: bool) -> Option<Duration> {
         .saturating_sub(manifest.cut_time.unix_seconds());
     (clock_synced && manifest.clock_synced)
         .then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-}
-
-/// The newest good snapshot of a store.
-pub(super) fn newest(store: &Store) -> Result<Name, Failure> {
-    let list = store.list().map_err(|error| failure_of(&error))?;
-    let newest = list.into_iter().rev().find(|stored| stored.is_good());
-    newest.map(|stored| stored.name).ok_or_else(|| {
-        let message = format!("{} holds no good snapshot", store.path().display());
-        Failure::new(Reason::NotPossible, message)
-    })
 }
 
 /// What the retention needs to know of each snapshot.

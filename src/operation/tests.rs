@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod fake;
+mod from_bucket;
 mod inn;
 mod interrupted;
 mod journal;

@@ -6,9 +6,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments;
+use super::choice::{self, find};
 use super::context::{Context, Did};
 use super::labour::Limits;
-use super::snapshots::{Snapshots, newest};
+use super::snapshots::Snapshots;
 use crate::clock::Timestamp;
 use crate::data::{Bucket, Control, Store};
 use crate::protocol::{Failure, Name, Reason};
@@ -21,11 +22,10 @@ pub(super) async fn upload(context: &mut Context, asked: arguments::Upload) -> R
     }
     let plan = context.snapshots()?.clone();
     let bucket = bucket(&plan, &context.workload.name)?.clone();
-    let store = plan.open()?;
-    let name = match asked.snapshot {
-        Some(name) => name,
-        None => newest(&store)?,
-    };
+    let asked = asked.snapshot.as_ref();
+    let (store, name) = find(context, &plan, asked)
+        .await?
+        .ok_or_else(|| choice::none(context, asked))?;
     let cancelled = context.cancelled.clone();
     send(context, bucket, store, name, cancelled).await
 }
@@ -107,7 +107,7 @@ async fn tidy(context: &mut Context, bucket: Bucket, store: Store, cancelled: Ca
 }
 
 /// Adds to what the operation gives.
-fn tell(context: &mut Context, told: serde_json::Value) {
+pub(super) fn tell(context: &mut Context, told: serde_json::Value) {
     match (&mut context.record.output, told) {
         (Some(serde_json::Value::Object(output)), serde_json::Value::Object(told)) => {
             output.extend(told);

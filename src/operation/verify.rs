@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::arguments;
+use super::choice::{self, find};
 use super::context::{Context, Did};
 use super::labour::Limits;
-use super::snapshots::newest;
 use crate::data::{self, Control};
 use crate::protocol::{Failure, Reason};
 
@@ -14,13 +14,11 @@ const NAMED: usize = 20;
 
 /// Verifies; a damaged snapshot fails the operation.
 pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> Result<(), Failure> {
-    let snapshots = context.snapshots()?;
-    let (store, rate) = (snapshots.open()?, snapshots.rate);
-    let name = match asked.snapshot {
-        Some(name) => name,
-        None => newest(&store)?,
-    };
-    context.require(&store, &name)?;
+    let plan = context.snapshots()?.clone();
+    let (rate, wanted) = (plan.rate, asked.snapshot.as_ref());
+    let (store, name) = find(context, &plan, wanted)
+        .await?
+        .ok_or_else(|| choice::none(context, wanted))?;
     if context.record.dry_run {
         context.record.changed = Some(false);
         context.record.output = Some(json!({"snapshot": name, "level": asked.level}));

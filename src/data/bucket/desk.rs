@@ -16,6 +16,9 @@ use super::super::error::Error;
 use super::super::store::Store;
 use super::super::tree;
 
+/// Its name in the store.
+const DIRECTORY: &str = ".bucket";
+
 /// How long one that was just given up has to let go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,7 +34,7 @@ pub(super) struct Desk {
 impl Desk {
     /// Takes the desk and clears what an interrupted upload had staged.
     pub fn open(store: &Store, control: &mut Control) -> Result<Self, Error> {
-        let path = store.path().join(".bucket");
+        let path = store.path().join(DIRECTORY);
         make(&path)?;
         let mut directory = File::open(&path).map_err(Error::io("open", &path))?;
         let begun = Instant::now();
@@ -39,7 +42,9 @@ impl Desk {
             control.check()?;
             match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => break lock,
-                Err((_, nix::errno::Errno::EWOULDBLOCK)) if begun.elapsed() > PATIENCE => {
+                Err((_, nix::errno::Errno::EWOULDBLOCK))
+                    if begun.elapsed() > control.patience().max(PATIENCE) =>
+                {
                     return Err(Error::Busy { path });
                 }
                 Err((unlocked, nix::errno::Errno::EWOULDBLOCK)) => directory = unlocked,
@@ -59,7 +64,7 @@ impl Desk {
 
     /// Where objects are fetched to.
     pub fn fetched(&self) -> PathBuf {
-        self.path.join("objects")
+        objects(&self.path)
     }
 
     /// An empty directory for one call of rclone.
@@ -84,6 +89,15 @@ impl Desk {
     fn clear(&self, control: &mut Control) -> Result<(), Error> {
         tree::remove(&self.staged(), control)
     }
+}
+
+/// Where objects are fetched to, as [`Desk::fetched`], for whoever only looks.
+pub(super) fn fetched(store: &Store) -> PathBuf {
+    objects(&store.path().join(DIRECTORY))
+}
+
+fn objects(desk: &Path) -> PathBuf {
+    desk.join("objects")
 }
 
 /// Makes a directory, and those above it, where it is not there yet.

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::Name;
 
@@ -21,7 +24,72 @@ use super::publish::{OBJECTS, contents, latest_path, manifest_path, object};
 use super::remote::{Load, Remote};
 use super::{Bucket, Layout};
 
+/// What a fetch has to bring.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Files that the snapshot consists of, each content once.
+    pub objects: usize,
+    /// Those that are fetched: the others came before an interruption.
+    pub fetched: usize,
+    /// Bytes that are fetched.
+    pub fetched_bytes: u64,
+    /// Whether the store has the snapshot, and nothing against it.
+    pub already: bool,
+}
+
 impl Bucket {
+    /// Finds out what [`Bucket::fetch`] would bring into `store`, which need not be there yet. Nothing is written.
+    ///
+    /// # Errors
+    /// Where it is not there, or is of another workload than `wanted`, or the store has another snapshot of its name.
+    pub fn plan_fetch(
+        &self,
+        store: Option<&Store>,
+        workload: &Name,
+        wanted: &manifest::Workload,
+        name: Option<&Name>,
+        control: &mut Control,
+    ) -> Result<(Manifest, Fetched), Error> {
+        self.refuse_without_hashes()?;
+        let manifest = find(&self.remote()?, workload, name, control)?;
+        manifest.refuse_other(wanted)?;
+        let already = match store {
+            Some(store) => has(store, &manifest)?,
+            None => false,
+        };
+        let contents = contents(&manifest);
+        let came = |hash: &str, file: &FileRecord| {
+            let at = store.map(|store| desk::fetched(store).join(object(hash)));
+            at.and_then(|at| fs::symlink_metadata(at).ok())
+                .is_some_and(|there| there.len() == file.size)
+        };
+        let missing = contents
+            .iter()
+            .filter(|(hash, file)| !already && !came(hash, file));
+        let (fetched, fetched_bytes) = missing.fold((0, 0), |(count, bytes), (_, file)| {
+            (count + 1, bytes + file.size)
+        });
+        let fetched = Fetched {
+            objects: contents.len(),
+            fetched,
+            fetched_bytes,
+            already,
+        };
+        Ok((manifest, fetched))
+    }
+
+    fn refuse_without_hashes(&self) -> Result<(), Error> {
+        match self.layout {
+            Layout::Objects => Ok(()),
+            Layout::Harmony(_) => Err(Error::BadBucket {
+                place: self.remote.clone(),
+                detail: "Harmony's layout has no hashes for all of a workload's files: fetch from a bucket with \
+                         `layout = \"objects\"`"
+                    .to_owned(),
+            }),
+        }
+    }
+
     /// Fetches the snapshot `name`, or the one that `LATEST` names, unless the store has it already.
     ///
     /// What the bucket says is believed only as far as hashes bear it out. A fetch that was cut is continued by the
@@ -39,22 +107,13 @@ impl Bucket {
         reserve: u64,
         control: &mut Control,
     ) -> Result<Manifest, Error> {
-        if self.layout != Layout::Objects {
-            return Err(Error::BadBucket {
-                place: self.remote.clone(),
-                detail: "Harmony's layout has no hashes for all of a workload's files: fetch from a bucket with \
-                         `layout = \"objects\"`"
-                    .to_owned(),
-            });
-        }
+        self.refuse_without_hashes()?;
         let desk = Desk::open(store, control)?;
         let remote = self.remote()?;
-        let manifest = find(&remote, &desk, workload, name, control)?;
+        let manifest = find(&remote, workload, name, control)?;
         manifest.refuse_other(wanted)?;
-        if let Ok(have) = store.get(&manifest.name)
-            && have.files == manifest.files
-        {
-            return Ok(have);
+        if has(store, &manifest)? {
+            return store.get(&manifest.name);
         }
         let fetch = Fetch {
             remote: &remote,
@@ -71,7 +130,6 @@ impl Bucket {
 /// The manifest, checked for whatever a stranger could have written.
 fn find(
     remote: &Remote,
-    desk: &Desk,
     workload: &Name,
     name: Option<&Name>,
     control: &mut Control,
@@ -92,13 +150,24 @@ fn find(
     let content = remote
         .read(&path, control)?
         .ok_or_else(|| refuse("it is not there".to_owned()))?;
-    let manifest = Manifest::read(&desk.file(&content)?).map_err(|error| match error {
-        Error::Record { detail, .. } => refuse(detail),
-        other => other,
-    })?;
+    let manifest = Manifest::parse(&content).map_err(&refuse)?;
     match manifest.name == name {
         true => Ok(manifest),
         false => Err(refuse(format!("it is of snapshot {}", manifest.name))),
+    }
+}
+
+/// Whether the store has this very snapshot, and nothing against it. Another one of its name is not overwritten.
+fn has(store: &Store, manifest: &Manifest) -> Result<bool, Error> {
+    match store.get(&manifest.name) {
+        Ok(have) if have.files == manifest.files => Ok(true),
+        Ok(_) => Err(Error::Exists {
+            path: store.snapshot(&manifest.name),
+        }),
+        // It is bad, its manifest cannot be used, or it is not there.
+        Err(Error::Bad { .. } | Error::Record { .. }) => Ok(false),
+        Err(error) if error.kind() == Some(io::ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -204,8 +273,8 @@ impl Fetch<'_> {
     fn build(&self, store: &Store, control: &mut Control) -> Result<(), Error> {
         let exclusive = store.lock(control)?;
         let name = &self.manifest.name;
-        if store.snapshot(name).exists() && store.bad(name)?.is_some() {
-            // What is wanted is the good one of the same name.
+        if store.snapshot(name).exists() {
+            // It is bad, or has no manifest: what is wanted is the good one of the same name.
             exclusive.remove(name, control)?;
         }
         let partial = exclusive.partial(name)?;

@@ -37,6 +37,7 @@ use super::control::Control;
 use super::error::Error;
 use super::store::Store;
 use desk::Desk;
+pub use fetch::Fetched;
 use rclone::Rclone;
 use remote::Remote;
 pub use remote::check as check_place;

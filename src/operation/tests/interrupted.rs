@@ -19,6 +19,8 @@ impl Left {
         for directory in ["data", "staged", "store", "operations"] {
             fs::create_dir(root.path().join(directory)).unwrap();
         }
+        // Whoever was interrupted had locked it.
+        fs::File::create(root.path().join("store/lock")).unwrap();
         let name = Name::new("miner").unwrap();
         let step = |(name, state): &(&str, StepState)| Step {
             name: (*name).to_owned(),
@@ -89,7 +91,7 @@ const STOPPED: [(&str, StepState); 2] = [("arm", StepState::Done), ("stop", Step
 async fn a_store_that_is_not_there_keeps_no_workload_stopped() {
     for operation in [Operation::Snapshot, Operation::Restore] {
         let left = Left::new(operation, &STOPPED);
-        fs::remove_dir(left.path("store")).unwrap();
+        fs::remove_dir_all(left.path("store")).unwrap();
         fs::File::create(left.path("store")).unwrap();
         let record = left.taken_up().await;
         assert_eq!(record.state, State::Failed, "{operation}");
@@ -132,4 +134,27 @@ async fn an_exchange_whose_journal_cannot_be_written_keeps_no_workload_stopped()
     let record = left.taken_up().await;
     assert_eq!(record.failure.unwrap().reason, Reason::DataFailed);
     assert!(left.fake.with(|state| state.running));
+}
+
+#[tokio::test]
+async fn a_store_whose_disk_is_not_mounted_yet_is_waited_for() {
+    let steps = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    for mount_point in [false, true] {
+        let left = Left::new(Operation::Restore, &steps);
+        fs::rename(left.path("store"), left.path("disk")).unwrap();
+        if mount_point {
+            fs::create_dir(left.path("store")).unwrap();
+        }
+        let mounted = async {
+            sleep(Duration::from_millis(600)).await;
+            if mount_point {
+                fs::remove_dir(left.path("store")).unwrap();
+            }
+            fs::rename(left.path("disk"), left.path("store")).unwrap();
+        };
+        let (record, ()) = tokio::join!(left.taken_up(), mounted);
+        let failure = record.failure.unwrap();
+        assert_eq!(failure.reason, Reason::Interrupted, "{failure:?}");
+        assert!(left.fake.with(|state| state.running));
+    }
 }

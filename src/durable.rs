@@ -21,8 +21,17 @@ pub struct Error {
 ///
 /// When this returns, the new content survives a power cut. When it fails, the old content stands.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    write_with(path, mode, |file| file.write_all(content))
+}
+
+/// The same for content that is too large to be held in memory as a whole: `fill` writes it.
+pub fn write_with(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
     let temporary = temporary_name(path);
-    let written = create_and_fill(&temporary, content, mode)
+    let written = create_and_fill(&temporary, mode, fill)
         .map_err(|source| Error {
             action: "write",
             path: temporary.clone(),
@@ -75,7 +84,11 @@ pub fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.partial"))
 }
 
-fn create_and_fill(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+fn create_and_fill(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // A leftover of an interrupted write is nobody's: one writer per path is the callers' rule.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -86,7 +99,7 @@ fn create_and_fill(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(path)?;
-    file.write_all(content)?;
+    fill(&mut file)?;
     file.sync_all()
 }
 

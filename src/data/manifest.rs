@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub const FORMAT: u32 = 1;
 pub const FILE: &str = "manifest.json";
 /// A manifest of a million files is some 300 MB; more is no manifest.
 const LARGEST: u64 = 1 << 30;
+
+/// Bytes that are written or hashed at a time.
+const BUFFER: usize = 64 * 1024;
 
 /// How a cut is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,7 +303,8 @@ impl Manifest {
                 head.format
             ));
         }
-        let manifest: Self = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+        let mut manifest: Self =
+            serde_json::from_slice(content).map_err(|error| error.to_string())?;
         if manifest.compute_digest() != manifest.digest {
             return Err("its digest is wrong: it was damaged or changed".to_owned());
         }
@@ -311,7 +316,13 @@ impl Manifest {
     pub fn store(&mut self, directory: &Path) -> Result<(), Error> {
         self.digest = self.compute_digest();
         let path = directory.join(FILE);
-        Ok(crate::durable::write(&path, &self.to_json(), 0o600)?)
+        let write = |file: &mut fs::File| {
+            let mut file = BufWriter::with_capacity(BUFFER, file);
+            serde_json::to_writer_pretty(&mut file, self)?;
+            file.write_all(b"\n")?;
+            file.flush()
+        };
+        Ok(crate::durable::write_with(&path, 0o600, write)?)
     }
 
     /// The file's content.
@@ -359,12 +370,15 @@ impl Manifest {
         Ok(())
     }
 
-    fn compute_digest(&self) -> String {
-        let mut blank = self.clone();
-        blank.digest.clear();
-        // A struct of plain fields always serialises.
-        let content = serde_json::to_vec(&blank).unwrap_or_default();
-        blake3::hash(&content).to_hex().to_string()
+    /// The digest is left as it is; the list of files may be long, so neither it nor its text is copied.
+    fn compute_digest(&mut self) -> String {
+        let digest = std::mem::take(&mut self.digest);
+        let mut hasher = BufWriter::with_capacity(BUFFER, blake3::Hasher::new());
+        // A struct of plain fields always serialises, and a hasher takes everything.
+        let _ = serde_json::to_writer(&mut hasher, self);
+        self.digest = digest;
+        let hasher = hasher.into_inner().expect("a hasher takes everything");
+        hasher.finalize().to_hex().to_string()
     }
 
     /// What a stranger could have written and a restore must not follow.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,12 @@ const REFUSALS: usize = 64;
 
 /// How many operations that leave the workloads alone may be at work at the same time.
 const BESIDE: usize = 4;
+
+/// How often ends that could not be written are tried again.
+const PAY: Duration = Duration::from_secs(30);
+
+/// How long the disk may take for them when the agent ends.
+const LAST_PAY: Duration = Duration::from_secs(5);
 
 /// What the engine is built from.
 pub struct Parts {
@@ -151,6 +157,10 @@ impl Engine {
                 inner.ledger.keep(record);
                 return;
             }
+            _ if record.operation == Operation::Cancel => Failure::new(
+                Reason::Interrupted,
+                "interrupted before it was answered: look at the operation that was to be cancelled, and ask again",
+            ),
             Some(_) if record.operation.is_beside_the_lane() => Failure::new(
                 Reason::Interrupted,
                 "interrupted; it changed nothing that lasts, ask again",
@@ -202,6 +212,16 @@ impl Engine {
                 .tasks
                 .spawn(async move { closing.run_until_cancelled(observe).await });
         }
+        let (ledger, closing) = (inner.ledger.clone(), inner.closing.clone());
+        inner.tasks.spawn(async move {
+            let pay = async {
+                loop {
+                    sleep(PAY).await;
+                    ledger.pay().await;
+                }
+            };
+            closing.run_until_cancelled(pay).await
+        });
         let mut resumed = inner.resumed.lock().unwrap_or_else(PoisonError::into_inner);
         for (workload, id) in resumed.drain(..) {
             let this = self.clone();
@@ -232,6 +252,13 @@ impl Engine {
         inner.tasks.close();
         let graceful = timeout(deadline, inner.tasks.wait()).await.is_ok();
         inner.runner.abandon.cancel();
+        let _ = timeout(LAST_PAY, inner.ledger.pay()).await;
+        match inner.ledger.owed() {
+            0 => {}
+            owed => tracing::error!(
+                "the ends of {owed} operations are not written: the next start takes them up again"
+            ),
+        }
         graceful
     }
 

@@ -86,13 +86,19 @@ impl Journal {
         durable::write(&self.path(&record.id), &text, 0o600)
     }
 
-    /// The record of that id, where it is kept. One that is there and cannot be read is an error: it is not unknown.
+    /// The record of that id, where it is kept. One that is there and cannot be read, or was
+    /// set aside, is an error: it is not unknown.
     pub fn load(&self, id: &OperationId) -> Result<Option<OperationRecord>, String> {
         let path = self.path(id);
-        let read = || match path.try_exists() {
-            Ok(false) => Ok(None),
-            Ok(true) => read(&path).map(Some),
-            Err(error) => Err(error.to_string()),
+        let aside = path.with_extension("bad");
+        let read = || match (path.try_exists(), aside.try_exists()) {
+            (Ok(true), _) => read(&path).map(Some),
+            (Ok(false), Ok(false)) => Ok(None),
+            (Ok(false), Ok(true)) => Err(format!(
+                "it was no record and was set aside as {}; choose another id, or remove that file",
+                aside.display()
+            )),
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
         };
         read().map_err(|problem| format!("{}: {problem}", path.display()))
     }

@@ -18,12 +18,17 @@ const KEPT: usize = 1000;
 /// How many ended operations stay in memory, so that listing them reads no file.
 const RECENT: usize = 32;
 
+/// How many ends that could not be written are kept until they can be; of more, the oldest are lost and said to be.
+const OWED: usize = 64;
+
 /// Records in memory and on disk, and who is told of them.
 pub(super) struct Ledger {
     journal: Journal,
     feed: Feed,
     clock: ClockSync,
     inner: Mutex<Inner>,
+    /// One at a time: two that write the same record would write the same file.
+    paying: tokio::sync::Mutex<()>,
 }
 
 struct Inner {
@@ -32,6 +37,8 @@ struct Inner {
     /// The ended ones, oldest first.
     ended: VecDeque<OperationId>,
     last_number: u64,
+    /// Ends that could not be written, oldest first: without them the next start would take the operations up again.
+    owed: VecDeque<OperationRecord>,
 }
 
 impl Ledger {
@@ -46,6 +53,7 @@ impl Ledger {
             records: HashMap::new(),
             ended: VecDeque::new(),
             last_number: 0,
+            owed: VecDeque::new(),
         };
         let mut unfinished = Vec::new();
         for record in read {
@@ -63,6 +71,7 @@ impl Ledger {
             feed,
             clock,
             inner: Mutex::new(inner),
+            paying: tokio::sync::Mutex::default(),
         };
         ledger.journal.forget(&ledger.take_surplus());
         Ok((ledger, unfinished, quarantined))
@@ -70,13 +79,13 @@ impl Ledger {
 
     /// The record of that id, from memory or from the journal.
     pub fn get(&self, id: &OperationId) -> Option<OperationRecord> {
-        let in_memory = self.lock().records.get(id).cloned();
+        let in_memory = self.lock().get(id);
         in_memory.or_else(|| self.journal.load(id).ok().flatten())
     }
 
     /// The same for whoever must know: what cannot be read is an error, for it may have run.
     pub async fn find(&self, id: &OperationId) -> Result<Option<OperationRecord>, Failure> {
-        let in_memory = self.lock().records.get(id).cloned();
+        let in_memory = self.lock().get(id);
         if in_memory.is_some() {
             return Ok(in_memory);
         }
@@ -174,7 +183,53 @@ impl Ledger {
                 record.id,
                 failure.message
             );
-            self.keep(record);
+            self.keep(record.clone());
+            self.owe(record);
+        } else {
+            // The disk takes records again.
+            self.pay().await;
+        }
+    }
+
+    /// Keeps an end that could not be written.
+    fn owe(&self, record: OperationRecord) {
+        let lost = {
+            let mut inner = self.lock();
+            inner.owed.push_back(record);
+            match inner.owed.len() > OWED {
+                true => inner.owed.pop_front(),
+                false => None,
+            }
+        };
+        if let Some(lost) = lost {
+            tracing::error!(
+                "the end of operation {} is lost: {OWED} others wait for the disk",
+                lost.id
+            );
+        }
+    }
+
+    /// How many ends wait to be written.
+    pub fn owed(&self) -> usize {
+        self.lock().owed.len()
+    }
+
+    /// Writes the ends that are owed, as far as the disk takes them.
+    pub async fn pay(&self) {
+        let Ok(_one_at_a_time) = self.paying.try_lock() else {
+            return;
+        };
+        loop {
+            let Some(record) = self.lock().owed.front().cloned() else {
+                return;
+            };
+            let (journal, written) = (self.journal.clone(), record.clone());
+            let stored = tokio::task::spawn_blocking(move || journal.store(&written)).await;
+            if !matches!(stored, Ok(Ok(()))) {
+                return;
+            }
+            self.lock().owed.retain(|owed| owed.id != record.id);
+            tracing::info!("the end of operation {} is durable at last", record.id);
         }
     }
 
@@ -203,6 +258,11 @@ impl Ledger {
 }
 
 impl Inner {
+    fn get(&self, id: &OperationId) -> Option<OperationRecord> {
+        let owed = || self.owed.iter().find(|record| record.id == *id);
+        self.records.get(id).or_else(owed).cloned()
+    }
+
     fn forget_old_from_memory(&mut self) {
         let surplus = self.ended.len().saturating_sub(RECENT);
         for id in self.ended.iter().take(surplus) {

@@ -39,7 +39,22 @@ pub(super) async fn stop(context: &mut Context, grace: Option<Duration>) -> Resu
     if context.record.dry_run {
         return plan(context, &found, &["stop"]);
     }
-    bring_down(context, &found, grace).await
+    if !context.recovered() {
+        return bring_down(context, &found, grace).await;
+    }
+    // Whoever asked for it wants it stopped, and may have been told of nothing else since. What runs now was started by
+    // its runtime after a power cut, say; a start that was asked for here comes in its turn.
+    let workload = context.workload.clone();
+    let grace = grace.unwrap_or(workload.times().grace);
+    let stop = async {
+        let stopped = retry(START_PATIENCE, || workload.runtime.stop(grace)).await;
+        let already = stopped.map_err(failure_of)? == Stopped::Already;
+        Ok(Did {
+            changed: found.running || !already,
+            detail: already.then(|| "it did not run any more".to_owned()),
+        })
+    };
+    context.step("stop", stop).await
 }
 
 /// Stops and starts the workload and waits until it answers. Once the stop has begun the start runs on every path out.

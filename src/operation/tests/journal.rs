@@ -178,3 +178,73 @@ async fn old_operations_are_forgotten_and_recent_ones_answer_from_the_journal() 
         Answer::Known(_)
     ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_written_is_written_when_the_disk_takes_it() {
+    // By the next operation, by the clock, as the agent ends.
+    for how in ["next", "clock", "drain"] {
+        let directory = tempfile::tempdir().unwrap();
+        let fake = Fake::running();
+        let operations = directory.path().join("operations");
+        let gone = operations.clone();
+        fake.with(|state| {
+            state.at_stop = Some(Box::new(move || std::fs::remove_dir_all(gone).unwrap()));
+        });
+        let engine = started(directory.path(), &fake).await;
+        engine.submit(restart("one")).await;
+        assert_eq!(ended(&engine, "one").await.state, State::Succeeded);
+        assert!(!operations.exists());
+        std::fs::create_dir(&operations).unwrap();
+        match how {
+            "next" => {
+                engine.submit(restart("two")).await;
+                ended(&engine, "two").await;
+            }
+            "clock" => sleep(Duration::from_secs(40)).await,
+            _ => assert!(engine.drain(Duration::from_secs(20)).await),
+        }
+        let written = async {
+            while !operations.join("one.json").exists() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), written).await.expect(how);
+        drop(engine);
+        let engine = started(directory.path(), &fake).await;
+        let record = ended(&engine, "one").await;
+        assert_eq!((record.state, record.recoveries), (State::Succeeded, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_id_of_a_record_that_was_set_aside_does_not_run_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = directory.path().join("operations");
+    std::fs::create_dir(&operations).unwrap();
+    crate::durable::write(&operations.join("one.json"), b"{", 0o600).unwrap();
+    let fake = Fake::running();
+    let engine = started(directory.path(), &fake).await;
+    for _ in 0..2 {
+        let Answer::Refused(refusal) = engine.submit(restart("one")).await else {
+            panic!("not refused")
+        };
+        assert_eq!(refusal.failure.reason, Reason::JournalFailed);
+        assert!(refusal.failure.message.contains("one.bad"), "{refusal:?}");
+    }
+    assert_eq!(fake.with(|state| state.stops), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_cancel_says_what_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let operations = directory.path().join("operations");
+    std::fs::create_dir(&operations).unwrap();
+    let cancel = request("one", Operation::Cancel, json!({"operation": "other"}));
+    let record = OperationRecord::accepted(cancel, None, 1);
+    let text = serde_json::to_vec(&record).unwrap();
+    crate::durable::write(&operations.join("one.json"), &text, 0o600).unwrap();
+    let engine = started(directory.path(), &Fake::running()).await;
+    let failure = ended(&engine, "one").await.failure.unwrap();
+    assert_eq!(failure.reason, Reason::Interrupted);
+    assert!(failure.message.contains("to be cancelled"), "{failure:?}");
+}

@@ -211,3 +211,39 @@ async fn a_start_that_is_refused_a_few_times_is_tried_again_and_then_given_up() 
         failure.message
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_stop_leaves_nothing_running_whoever_started_it() {
+    // (the run that is there now, stops expected)
+    for (running, run, stops) in [(true, 1, 1), (true, 2, 1), (false, 1, 0)] {
+        let directory = tempfile::tempdir().unwrap();
+        let stop = request("one", Operation::Stop, json!({}));
+        let record = OperationRecord {
+            state: State::Running,
+            steps: vec![Step {
+                name: "stop".to_owned(),
+                state: StepState::Started,
+                took_ms: None,
+                detail: None,
+            }],
+            found: Some(Found {
+                running: true,
+                run: Some("1".to_owned()),
+            }),
+            ..OperationRecord::accepted(stop, Some(Name::new("miner").unwrap()), 1)
+        };
+        std::fs::create_dir(directory.path().join("operations")).unwrap();
+        let path = directory.path().join("operations/one.json");
+        crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+        let fake = Fake::default();
+        fake.with(|state| (state.running, state.run) = (running, run));
+        let engine = started(directory.path(), &fake).await;
+        let record = ended(&engine, "one").await;
+        assert_eq!(
+            (record.state, record.changed),
+            (State::Succeeded, Some(true))
+        );
+        let after = fake.with(|state| (state.running, state.stops));
+        assert_eq!(after, (false, stops), "{running} {run}");
+    }
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::clock::ClockSync;
 use crate::config;
 use crate::data::bucket::{Layout, harmony};
@@ -14,11 +16,13 @@ use crate::policy::Schedule;
 use crate::protocol::Operation;
 use crate::runtime::Runtime;
 use crate::runtime::docker::Docker;
+use crate::runtime::pm2::Pm2;
 use crate::runtime::systemd::Systemd;
 use crate::workload::Kind;
 use crate::workload::generic::Generic;
 use crate::workload::harmony::Harmony;
 use crate::workload::helium::Helium;
+use crate::workload::ptn::Ptn;
 
 /// Where the Docker engine listens unless the configuration says otherwise.
 pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -56,6 +60,10 @@ fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workl
             Arc::new(Docker::new(socket, docker.container.to_string())?)
         }
         config::Runtime::Systemd(systemd) => Arc::new(Systemd::new(systemd.unit.clone())),
+        config::Runtime::Pm2(pm2) => {
+            let is_validator = workload.kind == config::Kind::Ptn;
+            Arc::new(Pm2::new(pm2.settings(is_validator)))
+        }
     };
     let kind: Arc<dyn Kind> = match workload.kind {
         config::Kind::Helium => {
@@ -65,6 +73,13 @@ fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workl
         config::Kind::Harmony => {
             let node = workload.harmony.clone().unwrap_or_default();
             Arc::new(Harmony::new(node.rpc, node.conditions(), clock.clone()))
+        }
+        config::Kind::Ptn => {
+            let ptn = workload
+                .ptn
+                .as_ref()
+                .context("a validator without its directory")?;
+            Arc::new(Ptn::new(ptn.directory.clone()))
         }
         config::Kind::Generic => Arc::new(Generic),
     };

@@ -106,6 +106,20 @@ fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
         ),
     ];
     let row = |(name, value): (&str, Option<Cell>)| value.map(|value| vec![name.into(), value]);
+    let parts = report.parts.iter().map(|part| {
+        let mut told = part.state.to_string();
+        let since = part.started_at.as_ref().map(|at| format!("since {at}"));
+        let restarts = part.restarts.filter(|restarts| *restarts > 0);
+        let restarts = restarts.map(|restarts| format!("{restarts} restarts"));
+        for more in [since, restarts, part.reason.clone()].into_iter().flatten() {
+            told.push_str(", ");
+            told.push_str(&more);
+        }
+        vec![
+            format!("part {}", part.name).into(),
+            Cell::new(told, tone(part.state)),
+        ]
+    });
     let scheduled = report.scheduled.iter().map(|scheduled| {
         let next = scheduled.next.map_or_else(
             || "when the clock is synchronised".to_owned(),
@@ -122,6 +136,7 @@ fn details(report: &WorkloadReport) -> Vec<Vec<Cell>> {
         .into_iter()
         .filter_map(row)
         .chain(known)
+        .chain(parts)
         .chain(scheduled)
         .collect()
 }
@@ -154,7 +169,11 @@ fn number(value: Option<impl ToString>) -> Cell {
 }
 
 fn state(state: RunState) -> Cell {
-    let tone = match state {
+    Cell::new(state.to_string(), tone(state))
+}
+
+fn tone(state: RunState) -> Tone {
+    match state {
         RunState::Running => Tone::Good,
         RunState::Stopped | RunState::Created | RunState::Restarting | RunState::Paused => {
             Tone::Doubtful
@@ -164,8 +183,7 @@ fn state(state: RunState) -> Cell {
         | RunState::RuntimeAbsent
         | RunState::RuntimeUnresponsive => Tone::Bad,
         RunState::Unknown => Tone::Plain,
-    };
-    Cell::new(state.to_string(), tone)
+    }
 }
 
 fn health(health: Health) -> Cell {

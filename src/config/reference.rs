@@ -3,8 +3,8 @@
 use super::section::Key;
 use super::written::inline;
 use super::{
-    Bucket, Commands, Config, Device, Docker, Harmony, Helium, Http, Mqtt, Schedule, Snapshot,
-    Systemd, Telemetry, Workload,
+    Bucket, Commands, Config, Device, Docker, Harmony, Helium, Http, Mqtt, Pm2, Ptn, Schedule,
+    Snapshot, Systemd, Telemetry, Workload,
 };
 
 /// A table as it is shown.
@@ -40,11 +40,13 @@ const TABLES: &[Table] = &[
     table!("[workload.schedule]", Schedule, optional = false),
     table!("[workload.helium]", Helium, optional = false),
     table!("[workload.harmony]", Harmony, optional = false),
+    table!("[workload.ptn]", Ptn, optional = false),
 ];
 
 const RUNTIMES: &[Table] = &[
     table!("docker = { … }", Docker, optional = false),
     table!("systemd = { … }", Systemd, optional = false),
+    table!("pm2 = { … }", Pm2, optional = false),
 ];
 
 /// The keys of a table that are no tables of their own; `within` is its name and a dot, or nothing for the whole file.
@@ -111,7 +113,7 @@ const INTRODUCTION: &str = "\
 
 <!-- Written by `ostler config reference`; a test holds the two together. -->
 
-Without a configuration the agent works with the defaults below: it has no broker, and looks after the miner that it finds.
+Without a configuration the agent works with the defaults below: it has no broker, and looks after the miner, node or validator that it finds.
 The file is `/etc/ostler/ostler.toml`, or what `--config FILE` or the environment variable `OSTLER_CONFIG` names; a file that is
 named has to be there. It is [TOML](https://toml.io).
 

@@ -9,6 +9,8 @@ use super::bucket::Bucket;
 use super::error::Problems;
 use super::harmony::Harmony;
 use super::helium::Helium;
+use super::pm2::Pm2;
+use super::ptn::Ptn;
 use super::schedule::Schedule;
 use super::seconds::Seconds;
 use super::section::section;
@@ -17,11 +19,11 @@ use crate::protocol::Name;
 use crate::runtime::systemd::UnitName;
 
 section! {
-    /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner`, or a unit `harmony.service`, is looked after.
+    /// A miner, a validator, a node: one table for each, at most 32. Without any, a container called `miner` or `helium-miner`, a unit `harmony.service`, or a validator in a PM2 that runs, is looked after.
     Workload {
         /// Names the workload in topics, commands and records; unique on the device.
         name: Name, example = "miner";
-        /// What it is, and so what health means: `helium`, `harmony` or `generic`.
+        /// What it is, and so what health means: `helium`, `harmony`, `ptn` or `generic`.
         kind: Kind = Kind::Generic, example = "helium";
         /// What stops and starts it.
         runtime: Runtime, example = serde_json::json!({ "docker": { "container": "miner" } });
@@ -35,6 +37,8 @@ section! {
         harmony: Option<Harmony> = None;
         /// What is known of a Helium miner's chain.
         helium: Option<Helium> = None;
+        /// Where a validator is.
+        ptn: Option<Ptn> = None;
         /// Where its snapshots are sent.
         bucket: Option<Bucket> = None;
         /// What is done with its data by the clock.
@@ -74,6 +78,8 @@ pub enum Kind {
     Helium,
     /// A Harmony node.
     Harmony,
+    /// A validator of Bittensor's subnet 8.
+    Ptn,
     /// Anything that runs: healthy while it does.
     Generic,
 }
@@ -83,6 +89,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Helium => "helium",
             Kind::Harmony => "harmony",
+            Kind::Ptn => "ptn",
             Kind::Generic => "generic",
         })
     }
@@ -96,30 +103,35 @@ pub enum Runtime {
     Docker(Docker),
     /// A service of systemd.
     Systemd(Systemd),
+    /// Apps of a PM2.
+    Pm2(Pm2),
 }
 
 /// A runtime as it is written: a table with one of these keys. Serde's own messages about enums are of no help.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a table such as { docker = { container = \"miner\" } } or { systemd = { unit = \"harmony.service\" } }"
+    expecting = "a table such as { docker = { container = \"miner\" } }, { systemd = { unit = \"harmony.service\" } } or { pm2 = { apps = [\"sn8\", \"ptn\"] } }"
 )]
 struct GivenRuntime {
     docker: Option<Docker>,
     systemd: Option<Systemd>,
+    pm2: Option<Pm2>,
 }
 
 impl TryFrom<GivenRuntime> for Runtime {
     type Error = &'static str;
 
     fn try_from(given: GivenRuntime) -> Result<Self, Self::Error> {
-        match (given.docker, given.systemd) {
-            (Some(docker), None) => Ok(Runtime::Docker(docker)),
-            (None, Some(systemd)) => Ok(Runtime::Systemd(systemd)),
-            (None, None) => Err(
-                "names no runtime: write { docker = { container = \"…\" } } or { systemd = { unit = \"….service\" } }",
+        match (given.docker, given.systemd, given.pm2) {
+            (Some(docker), None, None) => Ok(Runtime::Docker(docker)),
+            (None, Some(systemd), None) => Ok(Runtime::Systemd(systemd)),
+            (None, None, Some(pm2)) => Ok(Runtime::Pm2(pm2)),
+            (None, None, None) => Err(
+                "names no runtime: write { docker = { container = \"…\" } }, { systemd = { unit = \"….service\" } } or \
+                 { pm2 = { apps = [\"…\"] } }",
             ),
-            (Some(_), Some(_)) => Err("names two runtimes: a workload has one"),
+            (_, _, _) => Err("names two runtimes: a workload has one"),
         }
     }
 }
@@ -139,6 +151,14 @@ impl Workload {
         Self::found(name, Kind::Harmony, Runtime::Systemd(Systemd { unit }))
     }
 
+    /// A validator that was found in a PM2.
+    pub fn discovered_validator(name: Name, pm2: Pm2, directory: PathBuf) -> Self {
+        Self {
+            ptn: Some(Ptn { directory }),
+            ..Self::found(name, Kind::Ptn, Runtime::Pm2(pm2))
+        }
+    }
+
     fn found(name: Name, kind: Kind, runtime: Runtime) -> Self {
         Self {
             name,
@@ -149,6 +169,7 @@ impl Workload {
             snapshot: Snapshot::default(),
             harmony: None,
             helium: None,
+            ptn: None,
             bucket: None,
             schedule: Schedule::default(),
             grace: GRACE,
@@ -158,8 +179,10 @@ impl Workload {
     }
 
     pub(super) fn check(&self, at: &str, problems: &mut Problems) {
-        if let Runtime::Docker(docker) = &self.runtime {
-            docker.check(&format!("{at}.runtime.docker"), problems);
+        match &self.runtime {
+            Runtime::Docker(docker) => docker.check(&format!("{at}.runtime.docker"), problems),
+            Runtime::Systemd(_) => {}
+            Runtime::Pm2(pm2) => pm2.check(&format!("{at}.runtime.pm2"), problems),
         }
         let identity_files = format!("{at}.identity-files");
         match &self.data_dir {
@@ -188,6 +211,17 @@ impl Workload {
         }
         if self.helium.is_some() && self.kind != Kind::Helium {
             problems.add(format!("{at}.helium"), "goes with `kind = \"helium\"`");
+        }
+        match (&self.ptn, self.kind == Kind::Ptn) {
+            (Some(ptn), true) => ptn.check(&format!("{at}.ptn"), problems),
+            (Some(_), false) => {
+                problems.add(format!("{at}.ptn"), "goes with `kind = \"ptn\"`");
+            }
+            (None, true) => problems.add(
+                format!("{at}.kind"),
+                "a validator needs its place: write a [workload.ptn] with `directory` too",
+            ),
+            (None, false) => {}
         }
         if !self.schedule.is_empty() && self.data_dir.is_none() {
             problems.add(
@@ -260,7 +294,7 @@ pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
             if earlier.runtime == workload.runtime {
                 problems.add(
                     format!("{at}.runtime"),
-                    format!("`{}` drives the same container or unit", earlier.name),
+                    format!("`{}` drives the same container, unit or apps", earlier.name),
                 );
             }
         }

@@ -90,7 +90,10 @@ async fn look(
     let standing = match workload.runtime.inspect().await {
         Ok(inspection) => {
             let finding = match inspection.state {
-                RunState::Running => workload.kind.probe(&Through(&*workload.runtime)).await,
+                RunState::Running => {
+                    let inside = Through(&*workload.runtime, &inspection.parts);
+                    workload.kind.probe(&inside).await
+                }
                 _ => not_running(),
             };
             let standing = finding.standing;
@@ -100,6 +103,7 @@ async fn look(
         Err(error) => {
             report.state = state_of(&error);
             report.reason = Some(error.to_string());
+            report.parts = Vec::new();
             fill_finding(&mut report, Finding::new(Health::Unknown, None));
             None
         }
@@ -175,6 +179,7 @@ fn fill(report: &mut WorkloadReport, inspection: Inspection, finding: Finding) {
     report.created_at = inspection.created_at;
     report.started_at = inspection.started_at;
     report.restarts = inspection.restarts;
+    report.parts = inspection.parts;
     // The runtime's own health check overrules a probe that has nothing against the workload.
     let finding = match inspection.health.as_deref() {
         Some("unhealthy") if finding.health == Health::Healthy => Finding {

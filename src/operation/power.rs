@@ -244,7 +244,10 @@ async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
     loop {
         let lacking = match workload.runtime.inspect().await {
             Ok(inspection) if inspection.state == RunState::Running => {
-                let finding = workload.kind.probe(&Through(&*workload.runtime)).await;
+                let finding = workload
+                    .kind
+                    .probe(&Through(&*workload.runtime, &inspection.parts))
+                    .await;
                 match finding.health {
                     Health::Healthy | Health::Starting => return Ok(Did::default()),
                     Health::Degraded | Health::Failing | Health::Unknown => finding

@@ -54,7 +54,7 @@ pub(super) async fn first_progress(
 pub(super) async fn height(workload: &Workload) -> Option<u64> {
     workload
         .kind
-        .probe(&Through(&*workload.runtime))
+        .probe(&Through(&*workload.runtime, &[]))
         .await
         .height
 }

@@ -177,7 +177,9 @@ async fn check_conditions(
                 detail: Some(detail.to_owned()),
             });
         }
-        let problems = workload.kind.conditions(&Through(&*workload.runtime)).await;
+        let seen = workload.report();
+        let inside = Through(&*workload.runtime, &seen.parts);
+        let problems = workload.kind.conditions(&inside).await;
         match problems.is_empty() {
             true => Ok(Did::default()),
             false => Err(Failure::new(Reason::ConditionsNotMet, problems.join("; "))),

@@ -11,7 +11,7 @@ use super::snapshots::Snapshots;
 use super::validator::Validator;
 use crate::clock::Timestamp;
 use crate::protocol::{
-    Capability, Health, Name, Operation, OperationId, RunState, Scheduled, WorkloadReport,
+    Capability, Health, Name, Operation, OperationId, Part, RunState, Scheduled, WorkloadReport,
 };
 use crate::runtime::{self, Runtime};
 use crate::workload::{Inside, Kind, Said, Unanswered};
@@ -63,6 +63,7 @@ impl Workload {
             created_at: None,
             started_at: None,
             restarts: None,
+            parts: Vec::new(),
             operation: None,
             scheduled: Vec::new(),
         };
@@ -172,8 +173,8 @@ impl Workload {
     }
 }
 
-/// The probes' way into a workload: through its runtime.
-pub(super) struct Through<'a>(pub &'a dyn Runtime);
+/// The probes' way into a workload: through its runtime, with the parts that it was seen to have.
+pub(super) struct Through<'a>(pub &'a dyn Runtime, pub &'a [Part]);
 
 #[async_trait]
 impl Inside for Through<'_> {
@@ -188,5 +189,9 @@ impl Inside for Through<'_> {
                 why: error.to_string(),
             }),
         }
+    }
+
+    fn parts(&self) -> &[Part] {
+        self.1
     }
 }

@@ -18,8 +18,8 @@ pub use record::{
     Step, StepState,
 };
 pub use report::{
-    Availability, Dropped, Event, Health, Level, Presence, RunState, Scheduled, Sync, SyncState,
-    Telemetry, WorkloadReport,
+    Availability, Dropped, Event, Health, Level, Part, Presence, RunState, Scheduled, Sync,
+    SyncState, Telemetry, WorkloadReport,
 };
 pub use snapshot::{OwnSpace, SnapshotFacts, SnapshotReport};
 pub use topic::{CommandTopic, Topics};

@@ -179,12 +179,36 @@ pub struct WorkloadReport {
     /// How often its runtime has restarted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,
+    /// The processes that it is made of, where its runtime tells them apart: the apps of PM2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// The operation that is at work on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationId>,
     /// What is done with it by the clock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<Scheduled>,
+}
+
+/// One of the processes that a workload is made of: an app of PM2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What its runtime calls it; it may be any text, without control characters.
+    pub name: String,
+    /// How it is.
+    pub state: RunState,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When its last run was started, as the runtime says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// How often its runtime has restarted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+    /// Whether its runtime starts it no more, because it crashed too often.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gave_up: bool,
 }
 
 /// An operation that is asked for by the clock.

@@ -4,6 +4,7 @@
 //! that a hung engine ends a step and not the agent.
 
 pub mod docker;
+pub mod pm2;
 pub mod systemd;
 mod tail;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::protocol::RunState;
+use crate::protocol::{Part, RunState};
 
 /// Why a runtime could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,6 +76,8 @@ pub struct Inspection {
     pub restarts: Option<u64>,
     /// What the runtime's own health check says: `healthy`, `unhealthy`, `starting`.
     pub health: Option<String>,
+    /// The processes that it is made of, where the runtime tells them apart; empty elsewhere.
+    pub parts: Vec<Part>,
 }
 
 /// How a stop went.

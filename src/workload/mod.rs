@@ -3,13 +3,14 @@
 pub mod generic;
 pub mod harmony;
 pub mod helium;
+pub mod ptn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::protocol::{Health, SyncState};
+use crate::protocol::{Health, Part, SyncState};
 
 /// What a program inside a workload said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,11 @@ pub struct Unanswered {
 pub trait Inside: Send + Sync {
     /// What the program wrote to its standard output, or why not.
     async fn ask(&self, command: &[&str], deadline: Duration) -> Result<Said, Unanswered>;
+
+    /// The processes that it was just seen to be made of; empty where its runtime does not tell them apart.
+    fn parts(&self) -> &[Part] {
+        &[]
+    }
 }
 
 /// What a probe found.

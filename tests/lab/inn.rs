@@ -100,6 +100,7 @@ impl Runtime for Animal {
             created_at: None,
             restarts: None,
             health: None,
+            parts: Vec::new(),
         })
     }
 

@@ -117,7 +117,10 @@ fn workload(report: &WorkloadReport) -> Check {
         (RunState::RuntimeAbsent | RunState::RuntimeUnresponsive, _) => Check::fail(
             NAME,
             message,
-            "start or restart what runs it (systemctl restart docker)",
+            match report.runtime.starts_with("pm2 ") {
+                true => "start or restart its PM2 (pm2 list, pm2 resurrect), as its user",
+                false => "start or restart what runs it (systemctl restart docker)",
+            },
         ),
         (RunState::Missing | RunState::Dead, _) => Check::fail(
             NAME,

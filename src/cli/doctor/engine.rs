@@ -42,7 +42,7 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
 fn socket_of(workload: &Workload) -> Option<PathBuf> {
     match &workload.runtime {
         Runtime::Docker(docker) => Some(docker.socket.clone().unwrap_or_else(|| SOCKET.into())),
-        Runtime::Systemd(_) => None,
+        Runtime::Systemd(_) | Runtime::Pm2(_) => None,
     }
 }
 

@@ -80,6 +80,7 @@ impl Runtime for Fake {
             created_at: None,
             restarts: None,
             health: None,
+            parts: Vec::new(),
         })
     }
 

@@ -41,6 +41,7 @@ pub(super) fn inspection(answer: &ContainerInspectResponse) -> Inspection {
             .and_then(|health| health.status)
             .filter(|status| !matches!(status, HealthStatusEnum::EMPTY | HealthStatusEnum::NONE))
             .map(|status| status.to_string()),
+        parts: Vec::new(),
     }
 }
 

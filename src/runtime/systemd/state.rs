@@ -94,6 +94,7 @@ impl Unit {
             created_at: None,
             restarts: self.0.number("NRestarts"),
             health: None,
+            parts: Vec::new(),
         }
     }
 

@@ -186,16 +186,16 @@ fn each_mistake_is_told_with_file_line_and_key() {
             "ostler.toml:1: workload[0]: the key `runtime` is missing",
         ),
         (
-            "[[workload]]\nname = \"miner\"\nruntime = { pm2 = {} }",
-            "ostler.toml:3: workload[0].runtime.pm2: unknown key `pm2`, expected `docker` or `systemd`",
+            "[[workload]]\nname = \"miner\"\nruntime = { openrc = {} }",
+            "ostler.toml:3: workload[0].runtime.openrc: unknown key `openrc`, expected one of `docker`, `systemd`, `pm2`",
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = \"docker\"",
-            "ostler.toml:3: workload[0].runtime: invalid type: string \"docker\", expected a table such as { docker = { container = \"miner\" } } or { systemd = { unit = \"harmony.service\" } }",
+            "ostler.toml:3: workload[0].runtime: invalid type: string \"docker\", expected a table such as { docker = { container = \"miner\" } }, { systemd = { unit = \"harmony.service\" } } or { pm2 = { apps = [\"sn8\", \"ptn\"] } }",
         ),
         (
             "[[workload]]\nname = \"miner\"\nruntime = {}",
-            "ostler.toml:3: workload[0].runtime: names no runtime: write { docker = { container = \"…\" } } or { systemd = { unit = \"….service\" } }",
+            "ostler.toml:3: workload[0].runtime: names no runtime: write { docker = { container = \"…\" } }, { systemd = { unit = \"….service\" } } or { pm2 = { apps = [\"…\"] } }",
         ),
         (
             "[[workload]]\nname = \"node\"\nruntime = { systemd = { unit = \"node.service\" }, docker = { container = \"node\" } }",
@@ -211,7 +211,7 @@ fn each_mistake_is_told_with_file_line_and_key() {
         ),
         (
             "[[workload]]\nname = \"miner\"\nkind = \"bitcoin\"",
-            "ostler.toml:3: workload[0].kind: unknown value `bitcoin`, expected one of `helium`, `harmony`, `generic`",
+            "ostler.toml:3: workload[0].kind: unknown value `bitcoin`, expected one of `helium`, `harmony`, `ptn`, `generic`",
         ),
         (
             &format!("[[workload]]\nname = \"{long}\""),
@@ -268,9 +268,83 @@ rpc = "192.0.2.1:9500"
         "ostler.toml:19: workload[2].data-dir: must not be the root directory",
         "ostler.toml:21: workload[2].harmony.rpc: `192.0.2.1:9500` is not on loopback; what the node says decides whether it is stopped, and others could say it",
         "ostler.toml:20: workload[2].harmony: goes with `kind = \"harmony\"`",
-        "ostler.toml:18: workload[2].runtime: `miner` drives the same container or unit",
+        "ostler.toml:18: workload[2].runtime: `miner` drives the same container, unit or apps",
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), told);
+}
+
+#[test]
+fn a_validator_is_told_what_it_lacks_and_only_its_updater_is_started() {
+    let workload = |kind: &str, pm2: &str, more: &str| {
+        format!(
+            "[[workload]]\nname = \"v\"\nkind = \"{kind}\"\nruntime = {{ pm2 = {{ {pm2} }} }}\n{more}"
+        )
+    };
+    const PLACE: &str = "[workload.ptn]\ndirectory = \"/srv/ptn\"\n";
+    for (kind, pm2, more, told) in [
+        (
+            "ptn",
+            "apps = [\"sn8\"]",
+            "",
+            "write a [workload.ptn] with `directory`",
+        ),
+        (
+            "generic",
+            "apps = [\"sn8\"]",
+            PLACE,
+            "goes with `kind = \"ptn\"`",
+        ),
+        ("generic", "apps = []", "", "names no app"),
+        (
+            "generic",
+            "apps = [\"a\", \"a\"]",
+            "",
+            "`a` stands there twice",
+        ),
+        ("generic", "apps = [\"7\"]", "", "PM2 takes this for an id"),
+        (
+            "generic",
+            "apps = [\"a b\"]",
+            "",
+            "has a character other than",
+        ),
+        (
+            "generic",
+            "apps = [\"a\"], start = [\"b\"]",
+            "",
+            "`b` is not one of `apps`",
+        ),
+        (
+            "generic",
+            "apps = [\"a\"], start = []",
+            "",
+            "could not be started",
+        ),
+        (
+            "generic",
+            "apps = [\"a\"], program = \"pm2\"",
+            "",
+            "must be an absolute path",
+        ),
+        (
+            "generic",
+            "apps = [\"a\"], user = \"-x\"",
+            "",
+            "starts with `.` or `-`",
+        ),
+    ] {
+        let message = message(&workload(kind, pm2, more));
+        assert!(message.contains(told), "{message}");
+    }
+    for (kind, more, starts) in [("ptn", PLACE, 1), ("generic", "", 2)] {
+        let text = workload(kind, "apps = [\"sn8\", \"ptn\"]", more);
+        let config = parse(&text).unwrap();
+        let Runtime::Pm2(pm2) = &config.workload[0].runtime else {
+            panic!("{config:?}");
+        };
+        assert_eq!(pm2.settings(kind == "ptn").starts.len(), starts);
+        assert_eq!(pm2.settings(true).user, "root");
+    }
 }
 
 #[test]
@@ -448,7 +522,10 @@ fn the_sample_says_what_holds_without_it_and_every_setting_in_it_is_valid() {
         .collect();
     // Tables that go with one kind only cannot all hold at once: each is tried with its own.
     let (before, node) = uncommented.split_once("[workload.harmony]").unwrap();
+    let (node, validator) = node.split_once("[workload.ptn]").unwrap();
     let node = format!("{MINER}kind = \"harmony\"\n[workload.harmony]{node}");
+    let validator = format!("{MINER}kind = \"ptn\"\n[workload.ptn]{validator}");
+    assert!(parse(&validator).unwrap().workload[0].ptn.is_some());
     assert!(parse(&node).unwrap().workload[0].harmony.is_some());
     let config = parse(before).unwrap();
     let changes = config.changes(&Config::default());

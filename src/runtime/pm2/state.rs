@@ -209,7 +209,7 @@ mod tests {
             (both.state, both.reason.as_deref(), both.health.as_deref()),
             (RunState::Running, None, Some("healthy"))
         );
-        assert_eq!(both.started_at.as_deref(), Some("2026-11-21T01:27:11.000Z"));
+        assert_eq!(both.started_at.as_deref(), Some("2026-11-21T00:47:11.000Z"));
 
         let gave_up = inspect(&[
             entry(0, "sn8", "online", ""),

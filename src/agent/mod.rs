@@ -105,8 +105,9 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
     let interval = watch::Sender::new(config.telemetry.interval.into());
     let mut sensors = Sensors::new(root, directories(&config));
     let wall = clock.clone();
+    let schedules = watch::Sender::new(workloads::schedules(&config));
     let scheduler = Scheduler::new(
-        workloads::schedules(&config),
+        schedules.subscribe(),
         engine.clone(),
         id,
         &config.state_dir,
@@ -132,6 +133,7 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
     let live = Live {
         engine: engine.clone(),
         interval,
+        schedules,
     };
     let mut more = pin!(found_more(discovery));
     let found = loop {

@@ -10,6 +10,7 @@ use super::watchdog::notify;
 use super::workloads;
 use crate::config::Config;
 use crate::operation::Engine;
+use crate::policy::Schedule;
 
 /// What can be changed while the agent runs.
 pub struct Live {
@@ -17,6 +18,8 @@ pub struct Live {
     pub engine: Engine,
     /// How often the host is sampled.
     pub interval: watch::Sender<Duration>,
+    /// What is asked for by the clock.
+    pub schedules: watch::Sender<Vec<Schedule>>,
 }
 
 impl Live {
@@ -32,6 +35,27 @@ impl Live {
             Err(error) => tracing::error!("the configuration stays as it was: {error}"),
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    /// The schedules of what the workloads can do as they are now: a data directory or a bucket comes with a restart.
+    fn possible(&self, config: &Config) -> Vec<Schedule> {
+        let can = self.engine.capabilities();
+        let possible = |schedule: &Schedule| {
+            let can = can.iter().any(|workload| {
+                workload.name == schedule.workload
+                    && workload.operations.contains(&schedule.operation)
+            });
+            if !can {
+                tracing::warn!(
+                    "the schedule of {} on {} waits for the restart",
+                    schedule.operation,
+                    schedule.workload
+                );
+            }
+            can
+        };
+        let schedules = workloads::schedules(config).into_iter();
+        schedules.filter(possible).collect()
     }
 
     fn apply(&self, config: &mut Config, new: Config) {
@@ -61,7 +85,9 @@ impl Live {
                 workload.grace = new.grace;
                 workload.ready_timeout = new.ready_timeout;
                 workload.probe_interval = new.probe_interval;
+                workload.schedule = new.schedule.clone();
             }
         }
+        self.schedules.send_replace(self.possible(config));
     }
 }

@@ -42,7 +42,7 @@ section! {
         /// Where its snapshots are sent.
         bucket: Option<Bucket> = None;
         /// What is done with its data by the clock.
-        schedule: Schedule = Schedule::default();
+        schedule: Schedule = Schedule::default(), reload = true;
         /// Seconds that it has to end by itself before it is killed, from 1 to 600.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.

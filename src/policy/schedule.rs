@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Map;
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::times::{Ran, Times};
 use crate::clock::Timestamp;
@@ -40,6 +41,8 @@ pub struct Schedule {
 /// Asks for what is due.
 pub struct Scheduler<Clock> {
     schedules: Vec<Schedule>,
+    /// What holds instead from now on, each time that it is changed.
+    changed: watch::Receiver<Vec<Schedule>>,
     engine: Engine,
     /// Tells devices apart, so that a fleet does not do everything at one instant.
     device: Name,
@@ -62,14 +65,16 @@ enum Verdict {
 impl<Clock: Fn() -> Option<Timestamp>> Scheduler<Clock> {
     /// Reads when each ran last.
     pub fn new(
-        schedules: Vec<Schedule>,
+        mut schedules: watch::Receiver<Vec<Schedule>>,
         engine: Engine,
         device: Name,
         state_dir: &Path,
         clock: Clock,
     ) -> Self {
+        let now = schedules.borrow_and_update().clone();
         Self {
-            schedules,
+            schedules: now,
+            changed: schedules,
             engine,
             device,
             times: Times::open(state_dir),
@@ -79,9 +84,6 @@ impl<Clock: Fn() -> Option<Timestamp>> Scheduler<Clock> {
 
     /// Asks for what is due, for ever.
     pub async fn run(mut self) {
-        if self.schedules.is_empty() {
-            return;
-        }
         loop {
             let next = self.look().await;
             self.show();
@@ -92,7 +94,28 @@ impl<Clock: Fn() -> Option<Timestamp>> Scheduler<Clock> {
                     u64::try_from(next.unix_seconds() - now.unix_seconds()).ok()
                 })
                 .map(|seconds| Duration::from_secs(seconds.max(1)));
-            sleep(wait.unwrap_or(LOOK).min(LOOK)).await;
+            let wait = wait.unwrap_or(LOOK).min(LOOK);
+            match timeout(wait, self.changed.changed()).await {
+                Ok(Ok(())) => self.change(),
+                // Nobody changes them any more.
+                Ok(Err(_)) => tokio::time::sleep(wait).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes other schedules: one that stays the same goes on, one that is new or different counts from now.
+    fn change(&mut self) {
+        let new = self.changed.borrow_and_update().clone();
+        for old in std::mem::replace(&mut self.schedules, new) {
+            // What has none any more shows none.
+            if !self
+                .schedules
+                .iter()
+                .any(|new| new.workload == old.workload)
+            {
+                self.engine.set_scheduled(&old.workload, Vec::new());
+            }
         }
     }
 

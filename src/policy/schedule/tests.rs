@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::clock::ClockSync;
@@ -122,7 +122,7 @@ impl Inn {
         let wall = self.wall.clone();
         let device = Name::new("attic").unwrap();
         Scheduler::new(
-            vec![schedule],
+            watch::channel(vec![schedule]).1,
             engine.clone(),
             device,
             self.root.path(),
@@ -361,4 +361,35 @@ async fn a_last_run_in_the_future_was_a_clocks_lie() {
     inn.wall.set(NOON);
     let running = inn.start(prune("0 * * * *", 0)).await;
     assert_eq!(running.asked(2).await[1], "2026-01-31T13:00:00.000Z");
+}
+
+#[tokio::test(start_paused = true)]
+async fn schedules_change_while_the_agent_runs() {
+    let inn = Inn::new();
+    inn.wall.set(NOON);
+    let engine = inn.engine().await;
+    engine.spawn();
+    let (sender, schedules) = watch::channel(Vec::new());
+    let wall = inn.wall.clone();
+    let device = Name::new("attic").unwrap();
+    let path = inn.root.path();
+    let scheduler = Scheduler::new(schedules, engine.clone(), device, path, move || wall.now());
+    let running = Running {
+        engine,
+        task: tokio::spawn(scheduler.run()),
+    };
+    sleep(Duration::from_secs(3600)).await;
+    assert!(running.records().is_empty());
+
+    sender.send_replace(vec![prune("*/10 * * * *", 0)]);
+    let asked = running.asked(2).await;
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    let shown = || running.engine.workloads()[0].scheduled.clone();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(shown().len(), 1);
+
+    sender.send_replace(Vec::new());
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(running.records().len(), 2);
+    assert!(shown().is_empty());
 }

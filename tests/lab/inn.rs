@@ -45,6 +45,19 @@ struct Body {
     refuse_starts: bool,
     refuse_logs: bool,
     kill_at_stop: bool,
+    away: bool,
+}
+
+impl Body {
+    fn reachable(&self) -> Result<(), Error> {
+        match self.away {
+            false => Ok(()),
+            true => Err(Error::Absent {
+                runtime: "memory".to_owned(),
+                detail: "the connection was lost".to_owned(),
+            }),
+        }
+    }
 }
 
 impl Animal {
@@ -61,6 +74,11 @@ impl Animal {
     /// From now on it does not end by itself.
     pub fn kill_at_stop(&self) {
         self.state.lock().unwrap().kill_at_stop = true;
+    }
+
+    /// From now on, or no more, its runtime cannot be reached: nobody can tell how the miner is.
+    pub fn set_away(&self, away: bool) {
+        self.state.lock().unwrap().away = away;
     }
 
     /// How often it was started.
@@ -87,6 +105,7 @@ impl Runtime for Animal {
 
     async fn inspect(&self) -> Result<Inspection, Error> {
         let state = self.state.lock().unwrap();
+        state.reachable()?;
         Ok(Inspection {
             state: match state.running {
                 true => RunState::Running,
@@ -106,6 +125,7 @@ impl Runtime for Animal {
 
     async fn start(&self) -> Result<bool, Error> {
         let mut state = self.state.lock().unwrap();
+        state.reachable()?;
         if state.refuse_starts {
             return Err(Error::Refused {
                 runtime: "memory".to_owned(),
@@ -131,6 +151,7 @@ impl Runtime for Animal {
             false => Stopped::Already,
         };
         state.running = false;
+        state.reachable()?;
         Ok(stopped)
     }
 
@@ -256,11 +277,21 @@ impl Agent {
 
     /// Starts one that believes its clock, and whose miner has data: what `fill` puts into its directory.
     pub async fn start_with_data(fill: impl FnOnce(&Path)) -> Self {
+        Self::start_with_snapshots(fill, |_| {}).await
+    }
+
+    /// The same with its snapshots taken otherwise.
+    pub async fn start_with_snapshots(
+        fill: impl FnOnce(&Path),
+        otherwise: impl FnOnce(&mut Snapshots),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         fill(&data);
-        let agent = Self::start_in(directory, Some(TOKEN), Some(snapshots(data))).await;
+        let mut snapshots = snapshots(data);
+        otherwise(&mut snapshots);
+        let agent = Self::start_in(directory, Some(TOKEN), Some(snapshots)).await;
         agent.clock.set(true);
         agent
     }

@@ -403,6 +403,28 @@ fn leftovers_of_a_killed_cut_are_swept_by_the_next() {
     );
 }
 
+/// What a running engine removes between two looks says nothing about what works here.
+#[test]
+fn the_way_is_found_beside_an_engine_that_removes_tables_all_the_time() {
+    for (engine, options_of_engine) in [
+        (Engine::LevelDb, &[][..]),
+        (Engine::RocksDb, &["blobs", "small-manifest"]),
+    ] {
+        let place = Place::new();
+        engine.fill(&place.data(), 500, options_of_engine);
+        let _writer = engine.start(&place.data(), options_of_engine);
+        for number in 0..200 {
+            let mut control = Control::unlimited();
+            let options = options(&format!("n{number}"), None);
+            let mut cut =
+                Cut::prepare(place.source(), &place.store(), options, &mut control).unwrap();
+            cut.warm(&mut control).unwrap();
+            assert_ne!(cut.way(), Way::Copy, "{engine:?} {number}");
+            cut.abandon(&mut control).unwrap();
+        }
+    }
+}
+
 #[test]
 fn the_store_may_not_be_inside_the_data() {
     let place = Place::new();

@@ -20,6 +20,9 @@ pub struct Abilities {
 }
 
 /// Links and reflinks `sample`, a file of the data that never changes, into `directory`, and removes both again.
+///
+/// # Errors
+/// `NotFound` where the sample is gone: a running engine removes tables, and that says nothing about links.
 pub fn probe(sample: &Path, directory: &Path) -> Result<Abilities, Error> {
     let metadata = fs::symlink_metadata(sample).map_err(Error::io("read", sample))?;
     let linked = directory.join("probe-link");
@@ -38,6 +41,12 @@ pub fn probe(sample: &Path, directory: &Path) -> Result<Abilities, Error> {
         if made.is_ok() {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
         }
+    }
+    let now = fs::symlink_metadata(sample).map_err(Error::io("read", sample))?;
+    if Identity::of(&now) != Identity::of(&metadata) {
+        return Err(Error::io("read", sample)(
+            std::io::ErrorKind::NotFound.into(),
+        ));
     }
     Ok(Abilities {
         link: link.map_err(|error| reason(&error)),

@@ -47,10 +47,11 @@ fn cycle(engine: Engine, options: &[&str]) {
 
 /// Somebody with a node and a shell.
 struct Keeper<'a> {
+    /// Ends before its directory goes.
+    node: Option<Writer>,
     root: tempfile::TempDir,
     engine: Engine,
     options: &'a [&'a str],
-    node: Option<Writer>,
     dice: Dice,
     take: Aim,
     restore: Aim,
@@ -94,23 +95,29 @@ impl<'a> Keeper<'a> {
         let mut take = self.begin(&["take", "--warm", "--name", &name]);
         let mut lines = BufReader::new(take.stderr.take().unwrap());
         let mut answers = take.stdin.take().unwrap();
-        let mut next = |asked: &str| {
-            let mut line = String::new();
-            lines.read_line(&mut line).unwrap() > 0 && line.starts_with(asked)
+        let mut next = |asked: &str, told: &mut String| {
+            let before = told.len();
+            lines.read_line(told).unwrap() > 0 && told[before..].starts_with(asked)
         };
+        let mut told = String::new();
         let (killed, at) = std::thread::scope(|scope| {
             let killed = scope.spawn(|| end_after(take, instant));
             let mut at = "before the stop";
-            if next("stop the workload") {
+            if next("stop the workload", &mut told) {
                 self.stop();
                 let _ = answers.write_all(b"\n");
-                at = match next("the cut is done") {
+                at = match next("the cut is done", &mut told) {
                     true => "after the cut",
                     false => "while it was stopped",
                 };
             }
             self.start();
-            (killed.join().unwrap(), at)
+            while next("", &mut told) {}
+            let killed = killed.join();
+            (
+                killed.unwrap_or_else(|_| panic!("cycle {number}, {at}: {told}")),
+                at,
+            )
         });
         self.take.learn(!killed);
         let place = if killed { at } else { "over" };

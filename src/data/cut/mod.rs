@@ -160,22 +160,28 @@ impl Cut {
     /// Finds out what works between here and there, and holds it against what is wanted.
     fn choose(&mut self, survey: &Survey) -> Result<(), Error> {
         // Only a file that never changes may be linked, even for a moment; any file may be reflinked.
-        let table = survey
+        let mut tables = survey
             .items
             .iter()
-            .find(|item| item.task == Task::Immutable);
-        let file = survey
+            .filter(|item| item.task == Task::Immutable)
+            .peekable();
+        let table = tables.peek().is_some();
+        let files = survey
             .items
             .iter()
-            .find(|item| matches!(item.task, Task::Mutable { .. }));
-        let (mut link, reflink) = match table.or(file) {
-            Some(sample) => {
-                let found = probe(&sample.path.below(&self.source.root), &self.partial)?;
-                (found.link, found.reflink)
+            .filter(|item| matches!(item.task, Task::Mutable { .. }));
+        let mut samples = tables.chain(files.filter(|_| !table));
+        let (mut link, reflink) = loop {
+            let Some(sample) = samples.next() else {
+                break (Err("there is no file to try it with".to_owned()), Ok(()));
+            };
+            match probe(&sample.path.below(&self.source.root), &self.partial) {
+                // A compaction took it.
+                Err(error) if error.kind() == Some(std::io::ErrorKind::NotFound) => {}
+                found => break found.map(|found| (found.link, found.reflink))?,
             }
-            None => (Err("there is no file to try it with".to_owned()), Ok(())),
         };
-        if table.is_none() {
+        if !table {
             link = Err("there is no table, and nothing else may be linked".to_owned());
         }
         let best = match (&link, &reflink) {

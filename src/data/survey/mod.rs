@@ -17,6 +17,9 @@ use super::place;
 use super::sniff::SingleFile;
 use super::tree::{Attributes, Entry, Identity, Node, Tree};
 
+/// How often a MANIFEST is looked for that was there when `CURRENT` was read.
+const TRIES: u32 = 20;
+
 /// The data of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -126,7 +129,7 @@ impl Source {
         }
         let mut databases = BTreeMap::new();
         for (directory, entries) in by_directory(&tree) {
-            match self.database(directory, &entries, state) {
+            match self.database_in(directory, &entries, state) {
                 Ok(Some(database)) => {
                     databases.insert(directory.clone(), (database, entries));
                 }
@@ -179,6 +182,29 @@ impl Source {
                 .include
                 .iter()
                 .any(|wanted| path.is_within(wanted) || wanted.is_within(path))
+    }
+
+    /// The same as [`Source::database`], tried again where the engine changed to a new MANIFEST in between: what a warm
+    /// survey takes for no database decides about the way of the whole cut.
+    fn database_in(
+        &self,
+        directory: &RelativePath,
+        entries: &Entries<'_>,
+        state: State,
+    ) -> Result<Option<Database>, Error> {
+        let mut tries = 1;
+        loop {
+            match self.database(directory, entries, state) {
+                Err(error)
+                    if state == State::Warm
+                        && error.kind() == Some(io::ErrorKind::NotFound)
+                        && tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                read => return read,
+            }
+        }
     }
 
     /// Reads CURRENT and MANIFEST, if this is a directory of LevelDB's or RocksDB's.

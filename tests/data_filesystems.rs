@@ -6,6 +6,8 @@
 
 #[path = "lab/chain.rs"]
 mod chain;
+#[path = "lab/mount.rs"]
+mod mount;
 #[path = "lab/snapshots.rs"]
 mod snapshots;
 
@@ -15,68 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chain::Engine;
+use mount::Mount;
 use ostler::data::manifest::Kind;
 use ostler::data::place::Method;
 use ostler::data::store::Space;
 use ostler::data::{Control, Error, Exclude, Source, Staged, Store, Way};
 use snapshots::{name, picture, take};
-
-/// A mounted filesystem; unmounted when dropped.
-struct Mount {
-    point: PathBuf,
-    _root: tempfile::TempDir,
-}
-
-impl Mount {
-    /// Makes a filesystem in a file and mounts it; `None`, loudly, where that cannot be.
-    fn image(make: &str, megabytes: u64, options: &[&str]) -> Option<Self> {
-        let root = tempfile::tempdir().unwrap();
-        let image = root.path().join("image");
-        File::create(&image)
-            .unwrap()
-            .set_len(megabytes << 20)
-            .unwrap();
-        let made = Command::new(make)
-            .args(options)
-            .arg(&image)
-            .output()
-            .unwrap_or_else(|error| panic!("{make}: {error}"));
-        assert!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
-        let mount = Self::at_a_new_point(root, |mount| mount.args(["-o", "loop"]).arg(&image));
-        if mount.is_none() {
-            eprintln!(
-                "SKIPPED: {make} images cannot be mounted here: root and loop devices are needed"
-            );
-        }
-        mount
-    }
-
-    fn at_a_new_point(
-        root: tempfile::TempDir,
-        what: impl FnOnce(&mut Command) -> &mut Command,
-    ) -> Option<Self> {
-        let point = root.path().join("mnt");
-        fs::create_dir(&point).unwrap();
-        let mounted = what(&mut Command::new("mount"))
-            .arg(&point)
-            .output()
-            .unwrap();
-        mounted
-            .status
-            .success()
-            .then(|| Self { point, _root: root })
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.point).status();
-    }
-}
 
 fn put(path: &Path, content: &[u8]) {
     File::create(path).unwrap().write_all(content).unwrap();
@@ -229,4 +175,153 @@ fn a_full_disk_is_an_error_with_figures_and_leaves_nothing() {
         .map(|item| item.unwrap().file_name())
         .collect();
     assert_eq!(left, ["lock"]);
+}
+
+/// What is in a store beside its lock.
+fn left_in(store: &Path) -> Vec<String> {
+    fs::read_dir(store)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "lock")
+        .collect()
+}
+
+#[test]
+fn a_filesystem_without_reflinks_says_so_and_is_linked() {
+    let Some(mount) = Mount::image("mkfs.ext4", 32, &["-q"]) else {
+        return;
+    };
+    let (data, store) = lab(&mount.point);
+    Engine::LevelDb.fill(&data, 500, &[]);
+    let refused = take(&Source::whole(&data), &store, "one", Some(Way::Reflink)).unwrap_err();
+    assert!(matches!(refused, Error::WayRefused { .. }), "{refused}");
+    assert!(refused.to_string().contains("not supported"), "{refused}");
+    assert_eq!(left_in(store.path()), [""; 0]);
+    let taken = take(&Source::whole(&data), &store, "one", None).unwrap();
+    assert_eq!(taken.way, Way::Link);
+}
+
+#[test]
+fn a_store_on_another_filesystem_is_copied_to() {
+    let Some(mount) = Mount::image("mkfs.ext4", 32, &["-q"]) else {
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let store = Store::open(&mount.point.join("store")).unwrap();
+    Engine::LevelDb.fill(&data, 500, &[]);
+    for way in [Way::Link, Way::Reflink] {
+        let refused = take(&Source::whole(&data), &store, "one", Some(way)).unwrap_err();
+        assert!(refused.to_string().contains("cross-device"), "{refused}");
+        assert_eq!(left_in(store.path()), [""; 0]);
+    }
+    let taken = take(&Source::whole(&data), &store, "one", None).unwrap();
+    assert_eq!(taken.way, Way::Copy);
+}
+
+/// ext4 has room for 65000 names of a file.
+#[test]
+fn a_table_with_as_many_names_as_can_be_ends_the_cut_and_nothing_else() {
+    let Some(mount) = Mount::image("mkfs.ext4", 64, &["-q"]) else {
+        return;
+    };
+    let (data, store) = lab(&mount.point);
+    Engine::LevelDb.fill(&data, 2000, &[]);
+    let tables = || {
+        let names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap());
+        let mut tables: Vec<_> = names
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "ldb"))
+            .collect();
+        tables.sort();
+        tables
+    };
+    let names = mount.point.join("names");
+    fs::create_dir(&names).unwrap();
+    // Not the first one, with which links are tried.
+    let last = tables().pop().unwrap();
+    let full = (0..70_000)
+        .map(|number| fs::hard_link(&last, names.join(number.to_string())))
+        .find_map(Result::err)
+        .expect("an end to the names");
+    assert_eq!(full.raw_os_error(), Some(nix::errno::Errno::EMLINK as i32));
+    let before = picture(&data);
+    let refused = take(&Source::whole(&data), &store, "one", None).unwrap_err();
+    let told = format!("{refused:?} {refused}");
+    let name = last.file_name().unwrap().to_str().unwrap();
+    assert!(
+        told.contains("TooManyLinks") && told.contains(name),
+        "{told}"
+    );
+    assert_eq!(left_in(store.path()), [""; 0]);
+    assert_eq!(picture(&data), before);
+    // A copy needs no name.
+    let taken = take(&Source::whole(&data), &store, "one", Some(Way::Copy)).unwrap();
+    assert_eq!(taken.way, Way::Copy);
+    assert_eq!(Engine::LevelDb.verify(&data).unwrap(), 1999);
+}
+
+/// With `fs.protected_hardlinks` a user gives names only to files that are his, or that he may write.
+#[test]
+fn files_of_another_user_are_copied_where_the_kernel_refuses_to_link_them() {
+    let protected = fs::read_to_string("/proc/sys/fs/protected_hardlinks").unwrap();
+    if !nix::unistd::geteuid().is_root() || protected.trim() != "1" {
+        eprintln!("SKIPPED: root and fs.protected_hardlinks=1 are needed");
+        return;
+    }
+    let root = tempfile::Builder::new()
+        .prefix("ostler-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let allow = |path: &Path| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(path, mode).unwrap();
+    };
+    allow(root.path());
+    let data = root.path().join("data");
+    fs::create_dir(&data).unwrap();
+    Engine::LevelDb.fill(&data, 500, &[]);
+    let store = root.path().join("store");
+    fs::create_dir(&store).unwrap();
+    const NOBODY: u32 = 65534;
+    std::os::unix::fs::chown(&store, Some(NOBODY), Some(NOBODY)).unwrap();
+    let program = root.path().join("ostler");
+    // By another process: what this one has open for writing may be open in a child of another test too.
+    let installed = Command::new("install")
+        .args(["-m", "755", env!("CARGO_BIN_EXE_ostler")])
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(installed.success());
+    let take = |snapshot: &str, way: &[&str]| {
+        let nobody = NOBODY.to_string();
+        Command::new("setpriv")
+            .args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"])
+            .arg(&program)
+            .args(["store", "take", "--name", snapshot])
+            .args(way)
+            .arg("--data")
+            .arg(&data)
+            .arg("--store")
+            .arg(&store)
+            .output()
+            .unwrap()
+    };
+    let refused = take("linked", &["--way", "link"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("not permitted"), "{told}");
+    assert_eq!(left_in(&store), [""; 0]);
+    let taken = take("copied", &[]);
+    assert!(taken.status.success(), "{taken:?}");
+    let store = Store::open(&store).unwrap();
+    let manifest = store.get(&name("copied")).unwrap();
+    assert!(
+        [Way::Copy, Way::Reflink].contains(&manifest.way),
+        "{manifest:?}"
+    );
+    let copy = root.path().join("copy");
+    snapshots::private_copy(&store.snapshot(&name("copied")).join("data"), &copy);
+    assert_eq!(Engine::LevelDb.verify(&copy).unwrap(), 499);
 }

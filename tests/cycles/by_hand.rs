@@ -2,23 +2,33 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chain::{Engine, Writer};
 use super::chance::{Aim, Dice, Tally};
+use super::mount::Mount;
 use super::told;
 use super::witness::Witness;
 
 /// As many as show what is rare; each is short.
 const CYCLES: u64 = 200;
 
+/// Nothing here takes so long.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// On other filesystems.
+const FEW: u64 = 12;
+
+const LEVELDB: [&str; 2] = ["calm", "reuse-logs"];
+const ROCKSDB: [&str; 5] = ["calm", "families", "blobs", "track", "recycle"];
+
 const MARK: &str = "mark";
 
 #[test]
 fn leveldb_survives_a_store_command_that_is_killed_at_random() {
-    cycle(Engine::LevelDb, &["calm", "reuse-logs"]);
+    cycle(Engine::LevelDb, &LEVELDB);
 }
 
 #[test]
@@ -28,15 +38,57 @@ fn goleveldb_survives_a_store_command_that_is_killed_at_random() {
 
 #[test]
 fn rocksdb_survives_a_store_command_that_is_killed_at_random() {
-    let options = ["calm", "families", "blobs", "track", "recycle"];
-    cycle(Engine::RocksDb, &options);
+    cycle(Engine::RocksDb, &ROCKSDB);
+}
+
+#[test]
+fn the_same_holds_on_xfs() {
+    on("mkfs.xfs", 512);
+}
+
+#[test]
+fn the_same_holds_on_btrfs() {
+    on("mkfs.btrfs", 512);
+}
+
+#[test]
+fn the_same_holds_with_the_store_on_another_filesystem() {
+    if let Some(mount) = Mount::image("mkfs.ext4", 256, &["-q"]) {
+        let root = tempfile::tempdir().unwrap();
+        for (engine, options) in [(Engine::LevelDb, &LEVELDB[..]), (Engine::RocksDb, &ROCKSDB)] {
+            let data = root.path().join(format!("{engine:?}"));
+            let store = mount.point.join(format!("{engine:?}"));
+            cycles(engine, options, &data, &store, FEW);
+        }
+    }
+}
+
+/// On a filesystem with reflinks.
+fn on(make: &str, megabytes: u64) {
+    if let Some(mount) = Mount::image(make, megabytes, &["-q"]) {
+        for (engine, options) in [(Engine::LevelDb, &LEVELDB[..]), (Engine::RocksDb, &ROCKSDB)] {
+            let root = mount.point.join(format!("{engine:?}"));
+            cycles(engine, options, &root, &root.join("store"), FEW);
+        }
+    }
 }
 
 fn cycle(engine: Engine, options: &[&str]) {
-    let cycles = told("OSTLER_TEST_CYCLES").unwrap_or(CYCLES);
+    let root = tempfile::tempdir().unwrap();
+    let number = told("OSTLER_TEST_CYCLES").unwrap_or(CYCLES);
+    cycles(
+        engine,
+        options,
+        root.path(),
+        &root.path().join("store"),
+        number,
+    );
+}
+
+fn cycles(engine: Engine, options: &[&str], root: &Path, store: &Path, cycles: u64) {
     let seed = told("OSTLER_TEST_SEED").unwrap_or_else(Dice::any_seed);
     println!("{engine:?}: {cycles} cycles, OSTLER_TEST_SEED={seed}");
-    let mut keeper = Keeper::new(engine, options, Dice::new(seed));
+    let mut keeper = Keeper::new(engine, options, Dice::new(seed), root, store);
     for number in 0..cycles {
         keeper.snapshot(number);
         keeper.restore(number);
@@ -47,9 +99,9 @@ fn cycle(engine: Engine, options: &[&str]) {
 
 /// Somebody with a node and a shell.
 struct Keeper<'a> {
-    /// Ends before its directory goes.
     node: Option<Writer>,
-    root: tempfile::TempDir,
+    root: PathBuf,
+    store: PathBuf,
     engine: Engine,
     options: &'a [&'a str],
     dice: Dice,
@@ -62,22 +114,20 @@ struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    fn new(engine: Engine, options: &'a [&'a str], dice: Dice) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let data = root.path().join("data");
-        fs::create_dir(&data).unwrap();
+    fn new(engine: Engine, options: &'a [&'a str], dice: Dice, root: &Path, store: &Path) -> Self {
+        let data = root.join("data");
+        fs::create_dir_all(&data).unwrap();
         engine.fill(&data, 300, options);
-        let witness = Witness::new(engine, root.path().join("scratch"));
-        let node = Some(engine.start(&data, options));
         Self {
-            root,
+            witness: Witness::new(engine, root.join("scratch")),
+            node: Some(engine.start(&data, options)),
+            root: root.to_owned(),
+            store: store.to_owned(),
             engine,
             options,
-            node,
             dice,
             take: Aim::default(),
             restore: Aim::default(),
-            witness,
             sealed: Vec::new(),
             mark: String::new(),
             tally: Tally::default(),
@@ -87,9 +137,10 @@ impl<'a> Keeper<'a> {
     fn snapshot(&mut self, number: u64) {
         self.mark(format!("mark-{number}"));
         let name = format!("s{number}");
-        // The first one is left alone: there is something to restore then.
+        // The first one is left alone: there is something to restore then, and it is known how long it takes.
+        let begun = Instant::now();
         let instant = match number {
-            0 => Duration::from_secs(600),
+            0 => NEVER,
             _ => self.take.instant(&mut self.dice),
         };
         let mut take = self.begin(&["take", "--warm", "--name", &name]);
@@ -119,10 +170,13 @@ impl<'a> Keeper<'a> {
                 at,
             )
         });
-        self.take.learn(!killed);
+        match number {
+            0 => self.take = Aim::at(begun.elapsed()),
+            _ => self.take.learn(!killed),
+        }
         let place = if killed { at } else { "over" };
         self.tally.kill(&format!("snapshot: {place}"));
-        let data = self.store().join(&name).join("data");
+        let data = self.store.join(&name).join("data");
         let outcome = if data.exists() {
             "succeeded"
         } else {
@@ -144,8 +198,16 @@ impl<'a> Keeper<'a> {
         let (name, held) = self.sealed[which].clone();
         self.stop();
         let child = self.begin(&["restore", &name]);
-        let killed = end_after(child, self.restore.instant(&mut self.dice));
-        self.restore.learn(!killed);
+        let begun = Instant::now();
+        let instant = match number {
+            0 => NEVER,
+            _ => self.restore.instant(&mut self.dice),
+        };
+        let killed = end_after(child, instant);
+        match number {
+            0 => self.restore = Aim::at(begun.elapsed()),
+            _ => self.restore.learn(!killed),
+        }
         let mark = self.data().join(MARK);
         let now = || fs::read_to_string(&mark).unwrap();
         let exchanged = now() == held;
@@ -158,7 +220,10 @@ impl<'a> Keeper<'a> {
         assert!(exchanged || killed, "{name} was not disturbed");
         self.tally.kill(&format!("restore: {place}"));
         // Whoever finds this has the choice; it may be made more than once, and be cut off too.
-        let choice = ["accept", "undo"][self.dice.below(2) as usize];
+        let choice = match number {
+            0 => "accept",
+            _ => ["accept", "undo"][self.dice.below(2) as usize],
+        };
         let aim = Aim::default().instant(&mut self.dice) / 4;
         end_after(self.begin(&[choice]), aim);
         let status = self.begin(&[choice]).wait().unwrap();
@@ -179,7 +244,7 @@ impl<'a> Keeper<'a> {
     fn look(&mut self, number: u64) {
         let keep = self.begin(&["prune", "--keep-last", "3"]).wait().unwrap();
         assert!(keep.success());
-        let store = self.store();
+        let store = self.store.clone();
         self.sealed.retain(|(name, _)| store.join(name).exists());
         let unchanged = self.witness.unchanged();
         assert_eq!(unchanged, Ok(self.sealed.len()), "cycle {number}");
@@ -199,6 +264,8 @@ impl<'a> Keeper<'a> {
             .arg(arguments[0])
             .arg("--data")
             .arg(self.data())
+            .arg("--store")
+            .arg(&self.store)
             .args(&arguments[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -229,17 +296,13 @@ impl<'a> Keeper<'a> {
     }
 
     fn data(&self) -> PathBuf {
-        self.root.path().join("data")
-    }
-
-    fn store(&self) -> PathBuf {
-        self.root.path().join(".ostler-store/data")
+        self.root.join("data")
     }
 }
 
 /// Kills it at this instant, or finds that it has ended, and well: whether it had to be killed.
 fn end_after(mut child: Child, instant: Duration) -> bool {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while begun.elapsed() < instant {
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "{status}");

@@ -36,6 +36,11 @@ impl Default for Aim {
 }
 
 impl Aim {
+    /// At what took so long.
+    pub fn at(took: Duration) -> Self {
+        Self(took.mul_f64(1.1))
+    }
+
     /// Some instant.
     pub fn instant(&self, dice: &mut Dice) -> Duration {
         Duration::from_micros(dice.below(self.0.as_micros() as u64))

@@ -10,6 +10,8 @@
 mod agent;
 #[path = "../lab/chain.rs"]
 mod chain;
+#[path = "../lab/mount.rs"]
+mod mount;
 #[path = "../harmony/node.rs"]
 #[allow(dead_code, reason = "each suite uses its own part of it")]
 mod node;

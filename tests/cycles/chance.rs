@@ -36,9 +36,9 @@ impl Default for Aim {
 }
 
 impl Aim {
-    /// At what took so long.
+    /// At what took so long, while others began as well.
     pub fn at(took: Duration) -> Self {
-        Self(took.mul_f64(1.1))
+        Self(took.mul_f64(0.8))
     }
 
     /// Some instant.
@@ -90,12 +90,12 @@ impl Tally {
         println!("outcomes: {:#?}\nkills: {:#?}", self.outcomes, self.kills);
         for operation in ["snapshot", "restore"] {
             let struck = self.kills.iter().filter(|(at, _)| {
-                at.starts_with(operation) && !at.ends_with("over") && !at.ends_with("accepted")
+                at.starts_with(operation)
+                    && !at.ends_with("over")
+                    && !at.ends_with("not yet accepted")
             });
             let struck: u32 = struck.map(|(_, count)| count).sum();
-            assert!(struck * 4 > cycles, "{operation}: {struck} of {cycles}");
-            let succeeded = format!("{operation} succeeded");
-            assert!(self.outcomes.contains_key(&succeeded), "{operation}");
+            assert!(struck * 8 > cycles, "{operation}: {struck} of {cycles}");
         }
     }
 }

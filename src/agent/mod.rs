@@ -69,7 +69,7 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
     let workloads = discovery
         .as_ref()
         .map_or(&config.workload[..], Discovery::workloads);
-    let workloads = workloads::build_all(workloads, &clock)?;
+    let workloads = workloads::build_all(workloads, &config.state_dir, &clock)?;
     let (engine, device) = open_engine(&config, workloads, &session, &root, &clock).await?;
     tracing::info!(
         "ostler {} on {}: looks after {} workloads",

@@ -1,17 +1,20 @@
 //! The workloads of this device: as they are configured, or as they are found.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::unistd::User;
 
 use crate::clock::ClockSync;
 use crate::config;
 use crate::data::bucket::{Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
-use crate::operation::{Snapshots, Times, Workload};
+use crate::operation::{Download, Script, Snapshots, Times, Validator, Workload};
 use crate::policy::Schedule;
 use crate::protocol::Operation;
 use crate::runtime::Runtime;
@@ -33,11 +36,12 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Builds what is looked after.
 pub fn build_all(
     workloads: &[config::Workload],
+    state_dir: &Path,
     clock: &ClockSync,
 ) -> anyhow::Result<Vec<Workload>> {
     workloads
         .iter()
-        .map(|workload| build(workload, clock))
+        .map(|workload| build(workload, state_dir, clock))
         .collect()
 }
 
@@ -50,7 +54,11 @@ pub fn times(workload: &config::Workload) -> Times {
     }
 }
 
-fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workload> {
+fn build(
+    workload: &config::Workload,
+    state_dir: &Path,
+    clock: &ClockSync,
+) -> anyhow::Result<Workload> {
     let runtime: Arc<dyn Runtime> = match &workload.runtime {
         config::Runtime::Docker(docker) => {
             let socket = docker
@@ -84,10 +92,58 @@ fn build(workload: &config::Workload, clock: &ClockSync) -> anyhow::Result<Workl
         config::Kind::Generic => Arc::new(Generic),
     };
     let built = Workload::new(workload.name.clone(), runtime, kind, times(workload));
+    let built = match validator(workload, state_dir)? {
+        Some(validator) => built.with_validator(validator),
+        None => built,
+    };
     Ok(match snapshots(workload)? {
         Some(snapshots) => built.with_snapshots(snapshots),
         None => built,
     })
+}
+
+/// What a restore of a checkpoint works with; `None` where the workload is no validator.
+fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Option<Validator>> {
+    let Some(ptn) = &workload.ptn else {
+        return Ok(None);
+    };
+    let owner = match &workload.runtime {
+        config::Runtime::Pm2(pm2) => User::from_name(pm2.user.as_str())?,
+        config::Runtime::Docker(_) | config::Runtime::Systemd(_) => None,
+    };
+    let state = state_dir.join("validators").join(workload.name.as_str());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state)
+        .with_context(|| format!("cannot create {}", state.display()))?;
+    Ok(Some(Validator {
+        directory: ptn.directory.clone(),
+        owner: owner.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        state,
+        reserve: ptn.reserve_mib.saturating_mul(MIB),
+        crash_window: ptn.crash_window.into(),
+        dead_man: workload.snapshot.dead_man.into(),
+        download: Download {
+            most: ptn.largest_download_mib.saturating_mul(MIB),
+            ca_file: ptn.ca_file.clone(),
+        },
+        script: Script {
+            python: ptn.python.clone(),
+            patience: ptn.script_patience.into(),
+        },
+        backups: Retention {
+            keep_last: Some(ptn.backups.keep_last),
+            max_age: days(ptn.backups.keep_days),
+            min_free: ptn.backups.keep_free_mib.saturating_mul(MIB),
+            min_verified: 1,
+        },
+    }))
+}
+
+/// A limit in days; 0 is none.
+fn days(days: u64) -> Option<Duration> {
+    (days > 0).then(|| DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX)))
 }
 
 /// What the operations on data work with; `None` where no data directory is configured.
@@ -127,8 +183,7 @@ fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
         progress_within: config.progress_within.into(),
         retention: Retention {
             keep_last: Some(config.keep_last),
-            max_age: (config.keep_days > 0)
-                .then(|| DAY.saturating_mul(u32::try_from(config.keep_days).unwrap_or(u32::MAX))),
+            max_age: days(config.keep_days),
             min_free: config.keep_free_mib.saturating_mul(MIB),
             min_verified: config.keep_verified,
         },

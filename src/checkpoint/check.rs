@@ -42,7 +42,9 @@ pub fn check(
     passed.summary.layout = Some(choice.layout);
     passed.summary.files = sink.files;
     passed.summary.tree_bytes = sink.bytes;
-    choice.judge(rules, &mut passed.problems);
+    if !rules.only_names {
+        choice.judge(rules, &mut passed.problems);
+    }
     if let Some(found) = &passed.on_disk {
         judge_freshness(found, &passed.summary, rules, &mut passed.problems);
     }

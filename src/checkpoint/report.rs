@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::compare::Comparison;
+use super::fingerprint::Fingerprint;
 use super::json::Path;
 use super::layout::Layout;
 
@@ -79,6 +80,8 @@ pub struct Rules {
     pub missing_sections: bool,
     /// Whether state on disk that is newer than the checkpoint may be lost.
     pub older_than_disk: bool,
+    /// Whether only names are checked, not values: for a script that knows a release which we do not.
+    pub only_names: bool,
     /// The most bytes that one record may take, and with a small factor the memory that is used.
     pub max_record: u64,
     /// The most bytes that the file may unpack to.
@@ -93,6 +96,7 @@ impl Default for Rules {
             unknown_version: false,
             missing_sections: false,
             older_than_disk: false,
+            only_names: false,
             max_record: 64 << 20,
             max_unpacked: 16 << 30,
         }
@@ -138,6 +142,9 @@ pub struct Summary {
     pub files: u64,
     /// Bytes in those files.
     pub tree_bytes: u64,
+    /// The names of all positions, where only names were checked.
+    #[serde(skip)]
+    pub names: Fingerprint,
 }
 
 /// The outcome of [`super::check`].

@@ -13,6 +13,7 @@ use super::json::{Fault, Kind, Number, Object, Path, Reader, Value, push_text};
 use super::layout::Layout;
 use super::names::{hotkey_fault, shown};
 use super::report::{Problems, Rules, Summary};
+use super::ss58::is_checksummed;
 use super::unpack::Tally;
 use super::{Error, Progress, json};
 
@@ -162,6 +163,7 @@ impl<'a> Walk<'a> {
                 self.time(&path)?;
             }
             "created_date" | "hard_snap_cutoff_ms" => self.reader.skip()?,
+            _ if self.rules.only_names => self.outline(key)?,
             "positions" => self.positions()?,
             "perf_ledgers" => self.perf_ledgers()?,
             "eliminations" => self.eliminations()?,
@@ -199,6 +201,9 @@ impl<'a> Walk<'a> {
         if seen.contains("positions") && self.summary.miners == 0 {
             let what = "holds no position: restoring it would wipe every miner";
             self.problems.add(&Path::root("positions"), what);
+        }
+        if self.rules.only_names {
+            return Ok(());
         }
         let optional = [
             (
@@ -304,6 +309,12 @@ impl<'a> Walk<'a> {
             }
             if !seen.insert(hotkey.to_owned()) {
                 self.problems.add(&path, "is there twice");
+            }
+            if section == "positions" && hotkey_fault(hotkey).is_none() && !is_checksummed(hotkey) {
+                self.problems.warn(
+                    &path,
+                    "is a hotkey with a wrong checksum: was it typed by hand?",
+                );
             }
             each(self, hotkey, &path)?;
         }

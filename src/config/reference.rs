@@ -1,5 +1,6 @@
 //! The reference page and the sample file, from the doc comments.
 
+use super::ptn::Backups;
 use super::section::Key;
 use super::written::inline;
 use super::{
@@ -41,6 +42,7 @@ const TABLES: &[Table] = &[
     table!("[workload.helium]", Helium, optional = false),
     table!("[workload.harmony]", Harmony, optional = false),
     table!("[workload.ptn]", Ptn, optional = false),
+    table!("[workload.ptn.backups]", Backups, optional = false),
 ];
 
 const RUNTIMES: &[Table] = &[

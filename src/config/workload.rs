@@ -154,7 +154,7 @@ impl Workload {
     /// A validator that was found in a PM2.
     pub fn discovered_validator(name: Name, pm2: Pm2, directory: PathBuf) -> Self {
         Self {
-            ptn: Some(Ptn { directory }),
+            ptn: Some(Ptn::in_directory(directory)),
             ..Self::found(name, Kind::Ptn, Runtime::Pm2(pm2))
         }
     }

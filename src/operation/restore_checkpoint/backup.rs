@@ -88,21 +88,23 @@ pub(super) fn keep(
     if !exchange.keep(&backup.path)? {
         return Ok(None);
     }
-    let Some(link) = &backup.link else {
-        return Ok(Some(backup.path.clone()));
-    };
-    // Where people look for it.
+    lead_to(backup);
+    Ok(Some(backup.path.clone()))
+}
+
+/// Makes the link in `backups/`, where people look for it.
+pub(super) fn lead_to(backup: &Backup) {
+    let Some(link) = &backup.link else { return };
     match std::os::unix::fs::symlink(&backup.path, link) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             tracing::warn!(
-                "{} is not linked to {}: {error}",
-                backup.path.display(),
-                link.display()
+                "{} does not lead to {}: {error}",
+                link.display(),
+                backup.path.display()
             );
         }
         _ => {}
     }
-    Ok(Some(backup.path.clone()))
 }
 
 /// Removes the backups of the agent that the rules do not keep; with `dry_run` it only tells which they are.

@@ -290,7 +290,7 @@ async fn settle(
     found: &Found,
     exclusive: Exclusive,
 ) -> Result<(), Failure> {
-    let up = match restore::come_up(context, found).await {
+    let up = match come_up(context, found).await {
         Ok(()) if found.running => watch(context, validator).await,
         other => other,
     };
@@ -319,6 +319,20 @@ async fn settle(
     prune_backups(context, validator).await
 }
 
+/// Starts it on what is there. One that crashes again and again is given up long before it is given up as late; that it
+/// was restarted on another state does not count.
+async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    if !found.running {
+        return restore::come_up(context, found).await;
+    }
+    power::bring_up(context, power::START_PATIENCE).await?;
+    if let Err(error) = workload.runtime.disarm().await {
+        tracing::warn!("the dead-man of {} stays armed: {error}", workload.name);
+    }
+    context.step("confirm", settle::comes_up(&workload)).await
+}
+
 async fn watch(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
     let (workload, window) = (context.workload.clone(), validator.crash_window);
     context
@@ -338,7 +352,11 @@ async fn keep(context: &mut Context, validator: &Validator) -> Result<(), Failur
     let work = move |_: &mut Control| {
         let Some(exchange) = Exchange::pending(&plan.journal())? else {
             // Kept before an interruption.
-            return Ok((backup.path.exists().then_some(backup.path), Did::default()));
+            let kept = backup.path.exists();
+            if kept {
+                backup::lead_to(&backup);
+            }
+            return Ok((kept.then_some(backup.path), Did::default()));
         };
         let kept = backup::keep(&plan, exchange, &backup, origin)?;
         let detail = match &kept {
@@ -451,20 +469,20 @@ async fn come_up_on_what_is_there(
     }
     // Steps of these names may have been tried on the other tree.
     context.forget_steps(&["start", "confirm"]);
-    restore::come_up(context, found).await?;
+    come_up(context, found).await?;
     moved
 }
 
 /// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
 async fn back(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let (journal, staged) = (validator.journal(), Place::find(validator)?.staged);
+    let (journal, place) = (validator.journal(), Place::find(validator)?);
     let back = move |control: &mut Control| {
         let did = |detail: Option<&str>| Did {
             changed: detail.is_some(),
             detail: detail.map(str::to_owned),
         };
         let Some(mut exchange) = Exchange::pending(&journal)? else {
-            crate::data::tree::discard(&staged, control)?;
+            place.sweep(control)?;
             return Ok(((), did(None)));
         };
         if exchange.goal() != Goal::Discard {
@@ -492,7 +510,7 @@ async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
     }
     if !context.has_begun("exchange") {
         // Nothing was moved, so whatever became of the disk, the validator can run.
-        restore::come_up(context, found).await?;
+        come_up(context, found).await?;
         back(context, &validator).await?;
         return Err(interrupted());
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Owner;
 use crate::data::mount::is_mount_point;
-use crate::data::{Error, Scope};
+use crate::data::{Control, Error, Scope, tree};
 use crate::operation::validator::Validator;
 use crate::protocol::{Failure, Reason};
 
@@ -113,6 +113,20 @@ impl Place {
         Ok(owner)
     }
 
+    /// Removes what an interrupted restore may have left here, apart from what a journal speaks of.
+    pub fn sweep(&self, control: &mut Control) -> Result<(), Error> {
+        for probe in [self.staged.with_file_name(PROBE), self.backups.join(PROBE)] {
+            remove_probe(&probe)?;
+        }
+        tree::discard(&self.staged, control)?;
+        tree::discard(&self.upstream(), control)
+    }
+
+    /// Where the validator's code is copied to, to run its own script.
+    pub fn upstream(&self) -> PathBuf {
+        self.backups.with_file_name(".ostler-upstream")
+    }
+
     /// Makes `backups/` where it is not there, and finds out where in it, or else beside the tree, the old tree can go
     /// by a rename. Tried with an empty directory in the real place.
     pub fn backup(&self, name: &str, owner: &Owner) -> Result<Backup, Error> {
@@ -121,8 +135,8 @@ impl Place {
             (Scope::Whole, Some(parent)) => parent.join(".ostler-backups"),
             _ => self.live.join(".ostler-backups"),
         };
-        let from = self.staged.with_file_name(".ostler-probe");
-        let to = self.backups.join(".ostler-probe");
+        let from = self.staged.with_file_name(PROBE);
+        let to = self.backups.join(PROBE);
         for leftover in [&from, &to] {
             remove_probe(leftover)?;
         }
@@ -146,6 +160,9 @@ impl Place {
         }
     }
 }
+
+/// An empty directory by which it is tried where a rename reaches.
+const PROBE: &str = ".ostler-probe";
 
 fn remove_probe(path: &Path) -> Result<(), Error> {
     match fs::remove_dir(path) {

@@ -72,7 +72,6 @@ pub(super) enum Maker {
     /// Written here from the checkpoint.
     Native(Box<Judged>),
     /// Made by the validator's own script, and checked.
-    #[expect(dead_code, reason = "the script is not run yet")]
     Script(PathBuf, Written),
 }
 
@@ -110,6 +109,10 @@ impl Staging {
             Maker::Native(judged) => make(validator, &place, &owner, &judged, control)?,
             Maker::Script(made, written) => {
                 tree::rename_or_copy(&made, &place.staged, control).map_err(told)?;
+                // The rest of the copy has done its work.
+                if let Some(copy) = made.parent() {
+                    tree::discard(copy, control).map_err(told)?;
+                }
                 written
             }
         };

@@ -1,7 +1,8 @@
 """Stands in for the validator: loads its tree at boot as the real one does, and ends with a traceback where that is bad.
 
 The file `behaviour` beside `run.sh` has words: `crash` (ends at once), `stubborn` (ignores SIGINT), `fork` (leaves a process
-behind that is nobody's child and ignores SIGINT), `slow` (takes two seconds to load).
+behind that is nobody's child and ignores SIGINT), `slow` (takes two seconds to load). `allergic=HOTKEY` ends at once where the
+tree has that miner, `faints=HOTKEY` after two seconds.
 """
 
 import gzip
@@ -81,7 +82,20 @@ if "fork" in behaviour:
 if "slow" in behaviour:
     time.sleep(2)
 positions = load()
+
+
+def has(illness):
+    """Whether the tree has the miner that brings this about."""
+    hotkeys = [word.split("=")[1] for word in behaviour if word.startswith(illness + "=")]
+    return any((STATE / "miners" / hotkey).is_dir() for hotkey in hotkeys)
+
+
+if has("allergic"):
+    sys.exit("it cannot live with that miner")
 print(f"loaded {positions} positions", flush=True)
 print("[INIT] All 10 initialization steps completed successfully!", flush=True)
+if has("faints"):
+    time.sleep(2)
+    sys.exit("it fainted")
 while True:
     time.sleep(1)

@@ -10,6 +10,7 @@ mod workloads;
 
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,7 +25,7 @@ use crate::config::{Config, secret};
 use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
-use crate::operation::{Engine, Parts, Workload};
+use crate::operation::{Engine, Parts, ThisHost, Workload};
 use crate::policy::Scheduler;
 use crate::protocol::{DeviceReport, Name};
 use crate::report::signature::TrustedKeys;
@@ -181,7 +182,7 @@ async fn open_engine(
         feed: Feed::default(),
         clock: clock.clone(),
     };
-    let (engine, quarantined) = Engine::open(parts).await?;
+    let (engine, quarantined) = Engine::open_on(Some(Arc::new(ThisHost)), parts).await?;
     for file in quarantined {
         tracing::error!(
             "{} is set aside: it was no record ({})",

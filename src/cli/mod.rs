@@ -103,10 +103,16 @@ enum Action {
     Resync(renew::Resync),
     /// Put a checkpoint in the place of a validator's state; if it does not stay up on it, the old state comes back
     RestoreCheckpoint(restore_checkpoint::Args),
+    /// Have a miner that is behind load a newer snapshot of its chain
+    Fastsync(renew::Fastsync),
+    /// Have a miner begin again from nothing, in a container made anew from the newest image
+    Reset(renew::Reset),
     /// Remove the snapshots, or a validator's backups, that the workload's rules do not keep
     Prune(snapshot::Prune),
     /// Send a snapshot to the workload's bucket: only what is not there yet
     Upload(snapshot::Upload),
+    /// Boot the device anew; what runs on it ends cleanly before, and runs again afterwards
+    Reboot(renew::Reboot),
     /// Cancel an operation where that is safe
     Cancel(operate::Cancel),
     /// Show what was done and what is being done
@@ -155,8 +161,11 @@ impl Cli {
             Action::Restore(args) => snapshot::restore(args, global).await,
             Action::Resync(args) => renew::resync(args, global).await,
             Action::RestoreCheckpoint(args) => restore_checkpoint::run(args, global).await,
+            Action::Fastsync(args) => renew::fastsync(args, global).await,
+            Action::Reset(args) => renew::reset(args, global).await,
             Action::Prune(args) => snapshot::prune(args, global).await,
             Action::Upload(args) => snapshot::upload(args, global).await,
+            Action::Reboot(args) => renew::reboot(args, global).await,
             Action::Cancel(args) => operate::cancel(args, global).await,
             Action::Operations(args) => operations::run(args, global).await,
             Action::Logs(args) => logs::run(args, global).await,

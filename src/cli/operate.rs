@@ -87,7 +87,7 @@ impl How {
     pub(super) async fn ask(
         self,
         operation: Operation,
-        workload: Name,
+        workload: impl Into<Option<Name>>,
         args: Map<String, Value>,
         global: &Global,
     ) -> anyhow::Result<Exit> {
@@ -96,7 +96,7 @@ impl How {
         });
         let command = Command {
             id: None,
-            workload: Some(workload),
+            workload: workload.into(),
             args,
             expires_at,
             dry_run: self.dry_run,

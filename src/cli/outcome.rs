@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::progress::title;
-use super::renewed::Resynced;
+use super::renewed::{Anew, Rebooted, Resynced, Synced};
 use super::units::{bytes, milliseconds, seconds};
 use super::{Exit, Global, print};
 use crate::data::bucket::{Fetched, Uploaded};
@@ -78,16 +78,16 @@ pub fn output(record: &OperationRecord) -> Option<String> {
         Operation::RestoreCheckpoint => read(output, |restored: RestoredCheckpoint| {
             restored.said(record.state == State::Succeeded && !record.dry_run)
         }),
+        Operation::Fastsync => read(output, |synced: Synced| synced.said(record.dry_run)),
+        Operation::Reset => read(output, Anew::said),
+        Operation::Reboot => read(output, |rebooted: Rebooted| rebooted.said(record.dry_run)),
         Operation::Verify => read(output, Verified::said),
         Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
         Operation::Upload => read(output, |sent: Sent| sent.said(record.dry_run)),
         Operation::Start
         | Operation::Stop
         | Operation::Restart
-        | Operation::Fastsync
-        | Operation::Reset
         | Operation::Logs
-        | Operation::Reboot
         | Operation::Cancel => None,
     };
     Some(known.unwrap_or_else(|| as_it_came(output)))

@@ -1,8 +1,9 @@
-//! `ostler resync WORKLOAD`: begins again, as the same miner or node.
+//! `ostler resync|fastsync|reset WORKLOAD` and `ostler reboot`: beginning again, as the same miner, node or device.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::operate::How;
 use super::{Exit, Global, Usage};
@@ -19,6 +20,44 @@ pub struct Resync {
     /// For a disk that has no room for a copy: the tables become second names of the snapshot's own files
     #[arg(long)]
     link: bool,
+    #[command(flatten)]
+    sure: Sure,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Arguments of `ostler fastsync`.
+#[derive(Debug, clap::Args)]
+pub struct Fastsync {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    /// Where a snapshot of the chain is downloaded, or described: {"height":N} [default: as configured]
+    #[arg(long, conflicts_with = "file")]
+    url: Option<String>,
+    /// A snapshot of the chain on the device
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Arguments of `ostler reset`.
+#[derive(Debug, clap::Args)]
+pub struct Reset {
+    /// The workload, by its name in the configuration
+    workload: Name,
+    #[command(flatten)]
+    sure: Sure,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Arguments of `ostler reboot`.
+#[derive(Debug, clap::Args)]
+pub struct Reboot {
+    /// Do not wait for what is at work on the workloads; it is taken up after the boot
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     sure: Sure,
     #[command(flatten)]
@@ -54,6 +93,42 @@ pub async fn resync(args: Resync, global: &Global) -> anyhow::Result<Exit> {
     }
     args.how
         .ask(Operation::Resync, args.workload, arguments, global)
+        .await
+}
+
+/// Has a miner load a newer snapshot of its chain.
+pub async fn fastsync(args: Fastsync, global: &Global) -> anyhow::Result<Exit> {
+    let url = args.url.map(|url| ("url".to_owned(), json!(url)));
+    let file = args.file.map(|file| ("file".to_owned(), json!(file)));
+    let arguments = url.into_iter().chain(file).collect();
+    args.how
+        .ask(Operation::Fastsync, args.workload, arguments, global)
+        .await
+}
+
+/// Has a workload begin from nothing, in a container made anew.
+pub async fn reset(args: Reset, global: &Global) -> anyhow::Result<Exit> {
+    if !args.how.dry_run {
+        let what = format!(
+            "{} loses all of its data but its identity, and its container is made anew from the newest image.",
+            args.workload
+        );
+        args.sure.ask(&what)?;
+    }
+    args.how
+        .ask(Operation::Reset, args.workload, Map::new(), global)
+        .await
+}
+
+/// Boots the device anew.
+pub async fn reboot(args: Reboot, global: &Global) -> anyhow::Result<Exit> {
+    if !args.how.dry_run {
+        args.sure
+            .ask("The device boots anew, and all that runs on it is stopped until then.")?;
+    }
+    let force = args.force.then(|| ("force".to_owned(), Value::Bool(true)));
+    args.how
+        .ask(Operation::Reboot, None, Map::from_iter(force), global)
         .await
 }
 

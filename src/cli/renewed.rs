@@ -45,6 +45,83 @@ impl Resynced {
     }
 }
 
+/// Of `fastsync`.
+#[derive(Deserialize)]
+pub(super) struct Synced {
+    from_height: u64,
+    height: Option<u64>,
+    source: String,
+}
+
+impl Synced {
+    pub(super) fn said(self, dry_run: bool) -> String {
+        let Self {
+            from_height: from,
+            height,
+            source,
+        } = self;
+        let to = height.map_or_else(
+            || "the height of what is there".to_owned(),
+            |height| height.to_string(),
+        );
+        match dry_run {
+            true => format!("it would go from height {from} to {to}, by {source}\n"),
+            false => format!("from height {from} to {to}, by {source}\n"),
+        }
+    }
+}
+
+/// Of `reboot`.
+#[derive(Deserialize)]
+pub(super) struct Rebooted {
+    running: Vec<Name>,
+}
+
+impl Rebooted {
+    pub(super) fn said(self, dry_run: bool) -> String {
+        let running: Vec<_> = self.running.iter().map(Name::as_str).collect();
+        let running = match running.is_empty() {
+            true => "nothing".to_owned(),
+            false => running.join(", "),
+        };
+        match dry_run {
+            true => format!("would be stopped before, and started after: {running}\n"),
+            false => format!("it has booted; started again: {running}\n"),
+        }
+    }
+}
+
+/// Of `reset`.
+#[derive(Deserialize)]
+pub(super) struct Anew {
+    image: String,
+    #[serde(default)]
+    image_is_new: bool,
+    downtime_ms: Option<u64>,
+    #[serde(flatten)]
+    plan: Option<Plan>,
+}
+
+impl Anew {
+    pub(super) fn said(self) -> String {
+        let image = self.image;
+        if let Some(plan) = self.plan {
+            return format!(
+                "its container would be made anew from {image}, and begin from nothing\n{}",
+                plan.said()
+            );
+        }
+        let newer = match self.image_is_new {
+            true => "newer than before",
+            false => "the same as before",
+        };
+        let away = self.downtime_ms.map_or_else(String::new, |away| {
+            format!("away for {}\n", milliseconds(away))
+        });
+        format!("made anew from {image} ({newer}), from nothing\n{away}")
+    }
+}
+
 impl Plan {
     pub(super) fn said(&self) -> String {
         let kept = match self.keeps.is_empty() {

@@ -12,6 +12,8 @@ section! {
         chain_height_url: Option<Url> = None, example = "https://chain.example/v1/blocks/height";
         /// Seconds between two questions for it, from 5 to 3600.
         chain_height_interval: Seconds<5, 3600> = Seconds::of(60);
+        /// Where a fast sync gets a snapshot of the chain: its address, or that of a description, `{"height":N}`, with `snap-N` or `snap-N.gz` beside it. Left out, it takes the newest one among the miner's own.
+        snapshot_url: Option<Url> = None, example = "https://snapshots.example/mainnet/latest-snap.json";
     }
 }
 
@@ -21,6 +23,7 @@ impl Helium {
         Settings {
             chain_height_url: self.chain_height_url.clone(),
             chain_height_interval: self.chain_height_interval.into(),
+            snapshot_url: self.snapshot_url.clone(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod stage;
 pub mod store;
 pub mod survey;
 pub mod tree;
+pub mod unpack;
 pub mod verify;
 
 pub use bucket::Bucket;

@@ -19,6 +19,9 @@ const RUNTIME_PATIENCE: Duration = Duration::from_secs(600);
 /// How often the agent may come back to an operation; one that brings the agent down each time must not go on for ever.
 const MAX_RECOVERIES: u32 = 8;
 
+/// Where no step was begun.
+const BEFORE_ALL: &str = "cancelled before its first step";
+
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -83,40 +86,10 @@ impl Context {
             None => {}
         }
         if self.record.steps.is_empty() && self.cancelled.is_cancelled() {
-            return Err(cancelled());
+            return Err(cancelled(BEFORE_ALL));
         }
-        self.record.steps.push(Step {
-            name: name.to_owned(),
-            state: StepState::Started,
-            took_ms: None,
-            detail: None,
-        });
-        let durable = self.store().await;
-        self.unless_it_must_finish(durable)?;
-        let begun = Instant::now();
-        let outcome = work.await;
-        self.record.progress = None;
-        if let Some(step) = self.record.steps.last_mut() {
-            step.took_ms = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
-            match &outcome {
-                Ok(did) => (step.state, step.detail) = (StepState::Done, did.detail.clone()),
-                Err(failure) => {
-                    (step.state, step.detail) = (StepState::Failed, Some(failure.message.clone()))
-                }
-            }
-        }
-        if let Ok(did) = &outcome {
-            self.record.changed = Some(did.changed || self.record.changed == Some(true));
-        }
-        if let Err(failure) = self.store().await {
-            // It is done all the same; where another step must not begin without a journal, that one says so.
-            tracing::error!(
-                "what step {name} of {} came to is not durable: {}",
-                self.record.id,
-                failure.message
-            );
-        }
-        outcome.map(drop)
+        let must_finish = self.must_finish;
+        journalled(&self.ledger, &mut self.record, must_finish, name, work).await
     }
 
     /// To be asked before a workload is stopped after long work: an agent that shuts down would not be there to start it.
@@ -136,17 +109,11 @@ impl Context {
         self.must_finish = true;
     }
 
-    fn unless_it_must_finish(&self, durable: Result<(), Failure>) -> Result<(), Failure> {
-        match durable {
-            Err(failure) if self.must_finish => {
-                tracing::error!(
-                    "operation {} goes on without its record: {}",
-                    self.record.id,
-                    failure.message
-                );
-                Ok(())
-            }
-            durable => durable,
+    /// The same for whoever asked to cancel: until now nothing has been done that lasts.
+    pub fn refuse_when_cancelled(&self) -> Result<(), Failure> {
+        match self.cancelled.is_cancelled() {
+            true => Err(cancelled("cancelled before the workload was touched")),
+            false => Ok(()),
         }
     }
 
@@ -164,7 +131,7 @@ impl Context {
         };
         let inspection = tokio::select! {
             inspection = retry(patience, || self.workload.runtime.inspect()) => inspection.map_err(failure_of)?,
-            () = self.cancelled.cancelled() => return Err(cancelled()),
+            () = self.cancelled.cancelled() => return Err(cancelled(BEFORE_ALL)),
         };
         let found = Found {
             running: inspection.state.runs(),
@@ -207,10 +174,66 @@ impl Context {
     pub fn given_up(&self) -> bool {
         self.record.recoveries > MAX_RECOVERIES
     }
+}
 
-    async fn store(&mut self) -> Result<(), Failure> {
-        self.ledger.store(&mut self.record).await
+/// A step of an operation that has no workload.
+pub(super) async fn step(
+    ledger: &Ledger,
+    record: &mut OperationRecord,
+    name: &str,
+    work: impl Future<Output = Result<Did, Failure>>,
+) -> Result<(), Failure> {
+    journalled(ledger, record, false, name, work).await
+}
+
+/// Journals a step as started, does it, and journals how it ended.
+async fn journalled(
+    ledger: &Ledger,
+    record: &mut OperationRecord,
+    must_finish: bool,
+    name: &str,
+    work: impl Future<Output = Result<Did, Failure>>,
+) -> Result<(), Failure> {
+    record.steps.push(Step {
+        name: name.to_owned(),
+        state: StepState::Started,
+        took_ms: None,
+        detail: None,
+    });
+    if let Err(failure) = ledger.store(record).await {
+        if !must_finish {
+            return Err(failure);
+        }
+        tracing::error!(
+            "operation {} goes on without its record: {}",
+            record.id,
+            failure.message
+        );
     }
+    let begun = Instant::now();
+    let outcome = work.await;
+    record.progress = None;
+    if let Some(step) = record.steps.last_mut() {
+        step.took_ms = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        match &outcome {
+            Ok(did) => (step.state, step.detail) = (StepState::Done, did.detail.clone()),
+            Err(failure) => {
+                (step.state, step.detail) = (StepState::Failed, Some(failure.message.clone()))
+            }
+        }
+    }
+    if let Ok(did) = &outcome {
+        record.changed = Some(did.changed || record.changed == Some(true));
+    }
+    if let Err(failure) = ledger.store(record).await {
+        // It is done all the same; where another step must not begin without a journal, that one says so.
+        tracing::error!(
+            "what step {name} of {} came to is not durable: {}",
+            record.id,
+            failure.message
+        );
+    }
+    outcome.map(drop)
 }
 
 impl RunState {
@@ -255,8 +278,9 @@ where
     }
 }
 
-fn cancelled() -> Failure {
-    Failure::new(Reason::Cancelled, "cancelled before its first step")
+/// The end of an operation that was asked to end.
+pub(super) fn cancelled(when: &str) -> Failure {
+    Failure::new(Reason::Cancelled, when)
 }
 
 /// What an error of the runtime is to whoever asked.

@@ -14,10 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::arguments::Arguments;
+use super::device_lane::Exclusive;
+use super::host::Host;
 use super::journal::Quarantined;
 use super::lane::{Hold, Runner, WAITING};
 use super::ledger::Ledger;
 use super::observe;
+use super::reboot::Device;
 use super::workload::{Times, Workload};
 use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
@@ -81,6 +84,9 @@ struct Inner {
     tasks: TaskTracker,
     /// What was beside the lanes when the last run of the agent ended, and is continued.
     resumed: Mutex<Vec<(Name, OperationId)>>,
+    device: Arc<Device>,
+    /// What of the device was unfinished when the last run of the agent ended.
+    rebooted: Mutex<Option<OperationId>>,
 }
 
 struct Lane {
@@ -93,6 +99,14 @@ struct Lane {
 impl Engine {
     /// Opens the journal and takes up what was unfinished. Nothing runs before [`Engine::spawn`].
     pub async fn open(parts: Parts) -> Result<(Self, Vec<Quarantined>), durable::Error> {
+        Self::open_on(None, parts).await
+    }
+
+    /// The same on a device that can be booted anew.
+    pub async fn open_on(
+        host: Option<Arc<dyn Host>>,
+        parts: Parts,
+    ) -> Result<(Self, Vec<Quarantined>), durable::Error> {
         let Parts {
             state_dir,
             workloads,
@@ -113,10 +127,16 @@ impl Engine {
             };
             (lane.workload.name.clone(), lane)
         });
+        let lanes: BTreeMap<Name, Lane> = lanes.collect();
+        let device = Arc::new(Device {
+            workloads: lanes.values().map(|lane| lane.workload.clone()).collect(),
+            host,
+        });
         let tasks = TaskTracker::new();
         let closing = CancellationToken::new();
         let engine = Self(Arc::new(Inner {
-            lanes: lanes.collect(),
+            lanes,
+            device,
             runner: Arc::new(Runner::new(
                 ledger.clone(),
                 clock.clone(),
@@ -133,6 +153,7 @@ impl Engine {
             closing,
             tasks,
             resumed: Mutex::default(),
+            rebooted: Mutex::default(),
         }));
         for record in unfinished {
             engine.take_up(record).await;
@@ -177,6 +198,16 @@ impl Engine {
                     }
                 }
             }
+            None if record.operation == Operation::Reboot => {
+                inner.runner.expect(&record.id);
+                let mut rebooted = inner
+                    .rebooted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *rebooted = Some(record.id.clone());
+                inner.ledger.keep(record);
+                return;
+            }
             None => Failure::new(
                 Reason::Interrupted,
                 "interrupted, and its workload is no longer configured",
@@ -188,6 +219,15 @@ impl Engine {
     /// Begins to run the lanes and to look at the workloads.
     pub fn spawn(&self) {
         let inner = &self.0;
+        let mut rebooted = inner
+            .rebooted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = rebooted.take() {
+            // Before any lane runs, so it is to be had.
+            let exclusive = inner.runner.gate.clone().try_write_owned().ok();
+            self.run_device(id, exclusive);
+        }
         for lane in inner.lanes.values() {
             let receiver = lane
                 .receiver
@@ -282,13 +322,9 @@ impl Engine {
         if let Some(record) = inner.ledger.find(&request.id).await? {
             return same_command(&request, &record).map(|()| Answer::Known(Box::new(record)));
         }
-        if !Operation::ALL.contains(&request.operation) {
-            let message = format!("this agent does not do `{}` yet", request.operation);
-            return Err(Failure::new(Reason::UnknownOperation, message));
-        }
         let arguments = Arguments::read(request.operation, &request.args)?;
         let lane = match arguments {
-            Arguments::Cancel { .. } => None,
+            Arguments::Cancel { .. } | Arguments::Reboot(_) => None,
             _ => Some(self.lane_of(request.workload.as_ref())?),
         };
         let workload = lane.map(|lane| lane.workload.name.clone());
@@ -307,6 +343,9 @@ impl Engine {
                 format!("it was to be started before {end}"),
             ));
         }
+        if request.operation == Operation::Reboot {
+            self.refuse_reboot(&request)?;
+        }
         let mut record = OperationRecord::accepted(request, workload, inner.ledger.next_number());
         match (arguments, lane) {
             (Arguments::Cancel { operation }, _) => {
@@ -314,6 +353,12 @@ impl Engine {
                 let accepted = record.clone();
                 self.cancel(record, operation);
                 Ok(Answer::Accepted(Box::new(accepted)))
+            }
+            (Arguments::Reboot(_), _) => {
+                inner.ledger.store(&mut record).await?;
+                inner.runner.expect(&record.id);
+                self.run_device(record.id.clone(), None);
+                Ok(Answer::Accepted(Box::new(record)))
             }
             (_, None) => Err(Failure::new(
                 Reason::Unsupported,
@@ -346,6 +391,34 @@ impl Engine {
                 Ok(Answer::Accepted(Box::new(record)))
             }
         }
+    }
+
+    fn refuse_reboot(&self, request: &Request) -> Result<(), Failure> {
+        self.0.device.host()?;
+        if request.workload.is_some() {
+            let message = "a reboot is of the device and all that runs on it: name no workload";
+            return Err(Failure::new(Reason::BadArguments, message));
+        }
+        let records = self.0.ledger.recent();
+        let is_at_work = |record: &&OperationRecord| {
+            record.operation == Operation::Reboot && !record.state.is_final()
+        };
+        match records.iter().find(is_at_work) {
+            Some(other) => {
+                let message = format!("another reboot is at work: {}", other.id);
+                Err(Failure::new(Reason::Busy, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn run_device(&self, id: OperationId, exclusive: Option<Exclusive>) {
+        let inner = &self.0;
+        let run = inner
+            .runner
+            .clone()
+            .run_device(inner.device.clone(), id, exclusive);
+        inner.tasks.spawn(run);
     }
 
     fn place_beside(&self) -> Result<OwnedSemaphorePermit, Failure> {

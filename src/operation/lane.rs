@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,10 +14,11 @@ use super::context::Context;
 use super::ledger::Ledger;
 use super::workload::Workload;
 use super::{
-    fetch, logs, power, prune, restore, restore_checkpoint, resync, snapshot, upload, verify,
+    fastsync, logs, power, prune, reset, restore, restore_checkpoint, resync, snapshot, upload,
+    verify,
 };
 use crate::clock::{ClockSync, Timestamp};
-use crate::protocol::{Failure, Operation, OperationId, OperationRecord, Reason, State};
+use crate::protocol::{Failure, Operation, OperationId, OperationRecord, Reason, State, Step};
 
 /// How many operations may wait for a workload.
 pub(super) const WAITING: usize = 16;
@@ -25,16 +26,23 @@ pub(super) const WAITING: usize = 16;
 /// How long a cancel waits for an operation at work to heed it.
 const HEED: Duration = Duration::from_secs(10);
 
+/// The steps of restores and their kin that come before anything is touched; each ends when it is asked to.
+const HARMLESS: [&str; 10] = [
+    "choose", "check", "verify", "stage", "pull", "create", "look", "fetch", "unpack", "examine",
+];
+
 /// What runs operations.
 pub(super) struct Runner {
     pub ledger: Arc<Ledger>,
     pub clock: ClockSync,
     cancels: Mutex<HashMap<OperationId, CancellationToken>>,
+    /// Shared by the operations of the workloads; an operation of the device has it alone.
+    pub gate: Arc<RwLock<()>>,
     /// Set when the agent cannot wait any longer: what is at work is left to the next start.
     pub abandon: CancellationToken,
     tasks: TaskTracker,
     /// Set when the agent shuts down: nothing new begins.
-    closing: CancellationToken,
+    pub closing: CancellationToken,
 }
 
 /// What an operation holds while it is at work: dropping it lets the next one begin.
@@ -59,6 +67,7 @@ impl Runner {
             ledger,
             clock,
             cancels: Mutex::default(),
+            gate: Arc::default(),
             abandon: CancellationToken::new(),
         }
     }
@@ -78,12 +87,20 @@ impl Runner {
                     None => return,
                 },
             };
+            let shared = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return,
+                shared = self.gate.clone().read_owned() => shared,
+            };
             workload.set_at_work(Some(id.clone()));
             let (hold, let_go) = oneshot::channel();
-            self.tasks.spawn(
-                self.clone()
-                    .run_or_abandon(workload.clone(), id, Hold::Lane(hold)),
-            );
+            let run = self
+                .clone()
+                .run_or_abandon(workload.clone(), id, Hold::Lane(hold));
+            self.tasks.spawn(async move {
+                run.await;
+                drop(shared);
+            });
             // Dropped when the operation ends, or as soon as what is left of it leaves the workload alone.
             let _ = let_go.await;
             workload.set_at_work(None);
@@ -104,24 +121,38 @@ impl Runner {
     }
 
     async fn run(&self, workload: &Arc<Workload>, id: &OperationId, hold: Hold) {
+        match self.begin(id) {
+            Some(record) => self.run_begun(workload, record, hold).await,
+            None => self.expire(id).await,
+        }
+        self.forget(id);
+    }
+
+    /// Its turn has come: its record, unless it has ended meanwhile or its time is over.
+    pub fn begin(&self, id: &OperationId) -> Option<OperationRecord> {
         let clock = &self.clock;
         // From here on a cancel goes to the operation itself; one that came first has ended the record.
-        let begun = self.ledger.change(id, |record| {
+        self.ledger.change(id, |record| {
             let begins = !record.state.is_final() && !is_over(record, clock);
             if begins {
                 record.state = State::Running;
                 record.started_at.get_or_insert_with(Timestamp::now);
             }
             begins
-        });
-        match begun {
-            Some(record) => self.run_begun(workload, record, hold).await,
-            None => self.expire(id).await,
-        }
+        })
+    }
+
+    /// It can be cancelled no more.
+    pub fn forget(&self, id: &OperationId) {
         self.cancels().remove(id);
     }
 
-    async fn expire(&self, id: &OperationId) {
+    /// By which it learns that it was asked to end.
+    pub fn token(&self, id: &OperationId) -> CancellationToken {
+        self.cancels().entry(id.clone()).or_default().clone()
+    }
+
+    pub async fn expire(&self, id: &OperationId) {
         if let Some(record) = self
             .ledger
             .get(id)
@@ -133,7 +164,7 @@ impl Runner {
     }
 
     async fn run_begun(&self, workload: &Arc<Workload>, record: OperationRecord, hold: Hold) {
-        let cancelled = self.cancels().entry(record.id.clone()).or_default().clone();
+        let cancelled = self.token(&record.id);
         let mut context = Context::new(
             self.ledger.clone(),
             workload.clone(),
@@ -143,13 +174,18 @@ impl Runner {
             hold,
         );
         let outcome = dispatch(&mut context).await;
+        self.end(context.record, outcome).await;
+        drop(context.hold);
+    }
+
+    /// Ends a record as its work has ended.
+    pub async fn end(&self, record: OperationRecord, outcome: Result<(), Failure>) {
         let state = match &outcome {
             Ok(()) => State::Succeeded,
             Err(failure) if failure.reason == Reason::Cancelled => State::Cancelled,
             Err(_) => State::Failed,
         };
-        self.ledger.end(context.record, state, outcome.err()).await;
-        drop(context.hold);
+        self.ledger.end(record, state, outcome.err()).await;
     }
 
     /// Notes that an operation can be cancelled from now on.
@@ -200,7 +236,7 @@ impl Runner {
                     }
                     sleep(Duration::from_millis(20)).await;
                 }
-                not_possible("has begun its first step; what it changes must be brought to an end")
+                not_possible("has begun to change something, which must be brought to an end")
             }
             State::Succeeded | State::Failed | State::Cancelled | State::Expired => {
                 not_possible("has ended")
@@ -215,13 +251,14 @@ impl Runner {
 
 /// Whether nothing has been done yet that must be brought to an end.
 fn heeds_a_cancel(record: &OperationRecord) -> bool {
-    let only_reads =
-        record.operation == Operation::RestoreCheckpoint && record.step("arm").is_none();
-    let fetches = record
-        .steps
-        .last()
-        .is_none_or(|step| step.name == fetch::FETCH);
-    record.operation.is_resumable() || only_reads || fetches
+    let harmless = |step: &Step| HARMLESS.contains(&step.name.as_str());
+    match record.operation {
+        Operation::Restore | Operation::Resync | Operation::Reset | Operation::Fastsync => {
+            record.steps.iter().all(harmless)
+        }
+        Operation::RestoreCheckpoint => record.step("arm").is_none(),
+        operation => record.steps.is_empty() || operation.is_resumable(),
+    }
 }
 
 /// Whether the time of an operation that waits is over. A clock that is not synchronised expires nothing,
@@ -246,13 +283,11 @@ async fn dispatch(context: &mut Context) -> Result<(), Failure> {
         Arguments::Prune => prune::prune(context).await,
         Arguments::Upload(asked) => upload::upload(context, asked).await,
         Arguments::Logs { lines } => logs::logs(context, lines).await,
-        Arguments::Fastsync(_) | Arguments::Reset | Arguments::Reboot(_) => Err(Failure::new(
+        Arguments::Reset => reset::reset(context).await,
+        Arguments::Fastsync(asked) => fastsync::fastsync(context, asked).await,
+        Arguments::Reboot(_) | Arguments::Cancel { .. } => Err(Failure::new(
             Reason::Unsupported,
-            "this agent does not do that yet",
-        )),
-        Arguments::Cancel { .. } => Err(Failure::new(
-            Reason::Unsupported,
-            "a cancel is answered by the engine",
+            "this is no operation of a workload",
         )),
     }
 }

@@ -8,10 +8,14 @@
 
 mod arguments;
 mod at_work;
+mod chain_snapshot;
 mod choice;
 mod context;
+mod device_lane;
 mod engine;
+mod fastsync;
 mod fetch;
+mod host;
 mod journal;
 mod labour;
 mod lane;
@@ -21,6 +25,9 @@ mod observe;
 mod power;
 mod progress;
 mod prune;
+mod reboot;
+mod renew;
+mod reset;
 mod restore;
 mod restore_checkpoint;
 mod resync;
@@ -32,6 +39,7 @@ mod verify;
 mod workload;
 
 pub use engine::{Answer, Engine, Parts};
+pub use host::{Host, ThisHost};
 pub use journal::Quarantined;
 pub use snapshots::{Snapshots, snapshot_reports};
 pub use validator::{Backups, Download, Script, Validator};

@@ -215,7 +215,7 @@ async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, pat
     }
 }
 
-async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {
+pub(super) async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {
     let mut tries = 1;
     loop {
         match retry(patience, || runtime.start()).await {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::choice::{self, Choice, choose};
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
+use super::renew;
 use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
 use super::upload::tell;
@@ -72,7 +73,11 @@ pub(super) async fn replace(
     found: &Found,
     (exclusive, staged): (Exclusive, Staged),
 ) -> Result<(), Failure> {
-    if let Err(failure) = context.refuse_while_closing() {
+    let refused = context
+        .refuse_while_closing()
+        .and_then(|()| context.refuse_when_cancelled());
+    if let Err(failure) = refused {
+        renew::tidy(context).await;
         let discard =
             move |control: &mut Control| staged.discard(control).map(|()| ((), Did::default()));
         context
@@ -128,7 +133,7 @@ pub(super) async fn verify(
         budget: None,
     };
     let damages = context
-        .labour("verify", limits, verify)
+        .labour_until("verify", limits, context.cancelled.clone(), verify)
         .await?
         .unwrap_or_default();
     match damages.first() {
@@ -159,12 +164,13 @@ pub(super) async fn stage(
     };
     whole(
         context
-            .labour(
+            .labour_until(
                 "stage",
                 Limits {
                     rate: plan.rate,
                     budget: None,
                 },
+                context.cancelled.clone(),
                 stage,
             )
             .await?,
@@ -205,8 +211,8 @@ async fn exchange(
     };
     context
         .labour("exchange", Limits::default(), exchange)
-        .await
-        .map(drop)
+        .await?;
+    renew::forward(context).await
 }
 
 /// After the commit: the workload proves the new data, or the old data comes back.
@@ -227,6 +233,7 @@ async fn settle(context: &mut Context, exclusive: Exclusive, found: &Found) -> R
         );
         return Err(Failure::new(failure.reason, message));
     }
+    renew::tidy(context).await;
     context.let_go();
     discard(context, exclusive.store()).await
 }
@@ -250,8 +257,13 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
 /// Puts the old data back, and starts the workload on it.
 async fn retreat(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
     context.forget_steps(&["exchange back"]);
-    let undone = back(context, store).await;
-    come_up_on_what_is_there(context, store, found, undone).await
+    let undone = match renew::back(context).await {
+        Ok(()) => back(context, store).await,
+        stuck => stuck,
+    };
+    come_up_on_what_is_there(context, store, found, undone).await?;
+    renew::tidy(context).await;
+    Ok(())
 }
 
 /// Starts the workload although its data could not be `moved` as it should, on a full disk for example: the journal of
@@ -327,6 +339,7 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
     if !context.has_begun("exchange") {
         // Nothing was moved, so whatever became of the store, the workload can run.
         come_up(context, found).await?;
+        renew::tidy(context).await;
         return Err(interrupted());
     }
     let exclusive = take_up(context).await?;
@@ -337,9 +350,9 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
     let complete = pending.as_ref().is_some_and(Exchange::is_complete);
 
     let committed = match goal {
-        Some(Goal::Forward | Goal::Discard) => !context.has_begun("exchange back"),
+        Some(Goal::Forward | Goal::Discard) => !goes_back(context),
         Some(Goal::Back) => false,
-        None => context.is_done("exchange") && !context.has_begun("exchange back"),
+        None => context.is_done("exchange") && !goes_back(context),
     };
     if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
         // Trees are about to be moved, and a timer may have started the workload meanwhile.
@@ -350,13 +363,23 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
             .await?;
     }
     if committed {
-        return match go_on(context, store).await {
-            Ok(()) => settle(context, exclusive, found).await,
-            stuck => come_up_on_what_is_there(context, store, found, stuck).await,
-        };
+        if let stuck @ Err(_) = go_on(context, store).await {
+            return come_up_on_what_is_there(context, store, found, stuck).await;
+        }
+        context.forget_steps(&["swap"]);
+        if let Err(failure) = renew::forward(context).await {
+            retreat(context, store, found).await?;
+            return Err(failure);
+        }
+        return settle(context, exclusive, found).await;
     }
     retreat(context, store, found).await?;
     Err(interrupted())
+}
+
+/// Whether it was decided that the new data is not wanted.
+fn goes_back(context: &Context) -> bool {
+    context.has_begun("swap back") || context.has_begun("exchange back")
 }
 
 fn interrupted() -> Failure {

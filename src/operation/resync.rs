@@ -38,13 +38,18 @@ pub(super) async fn resync(context: &mut Context, asked: Resync) -> Result<(), F
     };
     context.record.output = Some(begins);
     replace(context, &plan, &found, staged).await?;
+    add_downtime(context);
+    Ok(())
+}
+
+/// How long the workload was away, by the steps that it waited for.
+pub(super) fn add_downtime(context: &mut Context) {
     if let Some(Value::Object(output)) = &mut context.record.output {
-        let away = ["stop", "carry", "exchange", "start", "confirm"];
+        let away = ["stop", "carry", "exchange", "swap", "start", "confirm"];
         let took = |name| context.record.steps.iter().find(|step| step.name == name);
         let took = away.into_iter().filter_map(|name| took(name)?.took_ms);
         output.insert("downtime_ms".to_owned(), json!(took.sum::<u64>()));
     }
-    Ok(())
 }
 
 /// What has no chain would stay empty.

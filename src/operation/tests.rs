@@ -7,6 +7,7 @@ mod inn;
 mod interrupted;
 mod journal;
 mod power;
+mod reboot;
 mod requests;
 mod upload;
 
@@ -34,7 +35,7 @@ fn synced() -> ClockSync {
     clock
 }
 
-async fn open(directory: &Path, fake: &Fake, clock: ClockSync) -> Engine {
+fn parts(directory: &Path, fake: &Fake, clock: ClockSync) -> Parts {
     let times = Times {
         grace: Duration::from_secs(1),
         ready: Duration::from_secs(5),
@@ -46,12 +47,16 @@ async fn open(directory: &Path, fake: &Fake, clock: ClockSync) -> Engine {
         Arc::new(Generic),
         times,
     );
-    let parts = Parts {
+    Parts {
         state_dir: directory.to_owned(),
         workloads: vec![workload],
         feed: Feed::default(),
         clock,
-    };
+    }
+}
+
+async fn open(directory: &Path, fake: &Fake, clock: ClockSync) -> Engine {
+    let parts = parts(directory, fake, clock);
     Engine::open(parts).await.unwrap().0
 }
 

@@ -129,7 +129,14 @@ impl Workload {
             Operation::Resync => self.snapshots.is_some() && self.kind.has_chain(),
             Operation::RestoreCheckpoint => self.validator.is_some(),
             Operation::Start | Operation::Stop | Operation::Restart | Operation::Logs => true,
-            Operation::Fastsync | Operation::Reset | Operation::Reboot => false,
+            Operation::Reset => {
+                let data = self.snapshots.is_some();
+                data && self.kind.has_chain() && self.runtime.renewal().is_some()
+            }
+            Operation::Fastsync => {
+                self.snapshots.is_some() && self.kind.chain_snapshots().is_some()
+            }
+            Operation::Reboot => false,
         };
         let operations = Operation::ALL.into_iter().filter(can).collect();
         let report = self.report.borrow();

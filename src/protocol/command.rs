@@ -47,7 +47,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation that this agent knows.
-    pub const ALL: [Operation; 12] = [
+    pub const ALL: [Operation; 15] = [
         Operation::Start,
         Operation::Stop,
         Operation::Restart,
@@ -55,10 +55,13 @@ impl Operation {
         Operation::Restore,
         Operation::Resync,
         Operation::RestoreCheckpoint,
+        Operation::Fastsync,
+        Operation::Reset,
         Operation::Verify,
         Operation::Prune,
         Operation::Upload,
         Operation::Logs,
+        Operation::Reboot,
         Operation::Cancel,
     ];
 

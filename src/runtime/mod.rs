@@ -5,14 +5,17 @@
 
 pub mod docker;
 pub mod pm2;
+pub mod renewal;
 pub mod systemd;
 mod tail;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::protocol::{Part, RunState};
+pub use renewal::{Pulled, Renewal};
 
 /// Why a runtime could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -141,6 +144,16 @@ pub trait Runtime: Send + Sync {
     /// `false` where this runtime has nothing of the kind.
     async fn arm(&self, _after: Duration) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    /// By which path the workload itself knows a file of this host; `None` where it does not see it.
+    async fn path_inside(&self, on_host: &Path) -> Result<Option<PathBuf>, Error> {
+        Ok(Some(on_host.to_owned()))
+    }
+
+    /// How it is made anew, where that can be.
+    fn renewal(&self) -> Option<&dyn Renewal> {
+        None
     }
 
     /// Takes back what [`Runtime::arm`] did.

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Url, tls};
 
 /// What the agent calls itself.
-const AGENT: &str = concat!("ostler/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("ostler/", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,14 @@ pub enum Error {
         url: String,
         /// How long was waited.
         deadline: Duration,
+    },
+    /// What came cannot be kept.
+    #[error("what {url} gave cannot be written: {source}")]
+    Unwritten {
+        /// What was asked.
+        url: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// What came is no answer that can be used.
     #[error("{url} gave no answer: {detail}")]

@@ -2,7 +2,9 @@
 
 mod address;
 mod client;
+mod download;
 pub mod tls;
 
 pub use address::Url;
 pub use client::{Error, Sent, connect, get};
+pub use download::download;

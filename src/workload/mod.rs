@@ -1,5 +1,6 @@
 //! What a workload is and how it is: by its kind's probe.
 
+mod chain_snapshots;
 pub mod generic;
 pub mod harmony;
 pub mod helium;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::chain_snapshots::ChainSnapshots;
 use crate::protocol::{Health, Part, SyncState};
 
 /// What a program inside a workload said.
@@ -95,6 +97,11 @@ pub trait Kind: Send + Sync {
     /// Whether it has a chain, so that its network gives it all of its data again when it begins from nothing.
     fn has_chain(&self) -> bool {
         false
+    }
+
+    /// How it is brought forward by a snapshot of its chain, where it can be.
+    fn chain_snapshots(&self) -> Option<&dyn ChainSnapshots> {
+        None
     }
 
     /// How a running workload is. Ends within a minute, whatever the workload does.

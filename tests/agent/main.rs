@@ -8,13 +8,18 @@ mod agent;
 mod broker;
 #[path = "../lab/engine.rs"]
 mod engine;
+#[path = "../lab/registry.rs"]
+mod registry;
 
 mod bare_host;
 mod broker_kills;
+mod fastsync;
 mod hostile;
+mod killed;
 mod life;
 mod power_cut;
 mod power_cut_data;
+mod reset;
 mod resync;
 mod snapshots;
 

@@ -12,13 +12,18 @@ pub struct Device {
 
 impl Device {
     pub fn start(container: &'static str) -> Self {
+        Self::start_with(container, &[], MINER)
+    }
+
+    /// The same with more options, and from another image of the miner.
+    pub fn start_with(container: &'static str, options: &[&str], image: &str) -> Self {
         let socket = engine().socket();
         let agent = Agent::new("");
         let data = agent.path("data");
         std::fs::create_dir(&data).unwrap();
         agent.configure(&format!(
             "[[workload]]\nname = \"miner\"\nkind = \"helium\"\ndata-dir = {data:?}\nidentity-files = [\"miner/swarm_key\"]\n\
-             ready-timeout = 20\nruntime = {{ docker = {{ container = \"{container}\", socket = {socket:?} }} }}\n\
+             ready-timeout = 20\ngrace = 5\nruntime = {{ docker = {{ container = \"{container}\", socket = {socket:?} }} }}\n\
              [workload.snapshot]\nreserve-mib = 1\nprogress-within = 60\n"
         ));
         let volume = format!("{}:/var/data", data.display());
@@ -29,9 +34,8 @@ impl Device {
             &volume,
             "-e",
             "TESTNODE_RATE=200",
-            MINER,
         ];
-        engine().run_container(container, &run);
+        engine().run_container(container, &[&run, options, &[image]].concat());
         let mut device = Self {
             miner: Miner(container),
             agent,

@@ -29,6 +29,11 @@ impl Client {
         Self { socket, subject }
     }
 
+    /// Where the engine listens.
+    pub(super) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
     /// A handle whose calls each open a connection of their own.
     ///
     /// The version is what the library wants as an argument and, up to 0.21, does not send. Docker 20.10 would
@@ -65,6 +70,14 @@ impl Client {
         }
     }
 
+    /// There is no such container.
+    pub(super) fn missing(&self) -> Error {
+        Error::Missing {
+            runtime: self.describe(),
+            workload: self.subject.clone(),
+        }
+    }
+
     /// The engine answered, and what was asked cannot be done.
     pub(super) fn refused(&self, action: &str, detail: &str) -> Error {
         Error::Refused {
@@ -83,10 +96,7 @@ impl Client {
         match &error {
             EngineError::DockerResponseServerError {
                 status_code: 404, ..
-            } => Error::Missing {
-                runtime: self.describe(),
-                workload: self.subject.clone(),
-            },
+            } => self.missing(),
             EngineError::DockerResponseServerError { message, .. } => self.refused(action, message),
             EngineError::RequestTimeoutError => self.unresponsive(action, deadline),
             EngineError::SocketNotFoundError(_) => absent(explain(io::ErrorKind::NotFound).into()),

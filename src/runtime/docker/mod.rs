@@ -6,15 +6,20 @@
 //! Works with Docker 20.10 (API 1.41) and later. No API version is pinned: a request without one is taken
 //! at the newest version that the engine speaks, and only fields and paths that all of them know are used.
 
+mod blueprint;
 mod client;
 mod discover;
 mod events;
 mod exec;
 mod lifecycle;
 mod logs;
+mod mounts;
+mod pull;
+mod raw;
+mod renewal;
 mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +27,7 @@ use async_trait::async_trait;
 pub use self::discover::{Found, discover};
 
 use self::client::Client;
-use super::{Error, Inspection, Output, Runtime, Stopped};
+use super::{Error, Inspection, Output, Renewal, Runtime, Stopped};
 
 /// Where the engine listens, unless told otherwise.
 pub const SOCKET: &str = "/var/run/docker.sock";
@@ -89,6 +94,14 @@ impl Runtime for Docker {
 
     async fn logs(&self, lines: usize, bytes: usize) -> Result<String, Error> {
         self.tail(lines, bytes).await
+    }
+
+    async fn path_inside(&self, on_host: &Path) -> Result<Option<PathBuf>, Error> {
+        Ok(mounts::inside(&self.look().await?, on_host))
+    }
+
+    fn renewal(&self) -> Option<&dyn Renewal> {
+        Some(self)
     }
 
     async fn changed(&self) {

@@ -4,6 +4,7 @@
 //! after it has neither that program nor heights.
 
 mod chain;
+mod fastsync;
 mod height;
 mod identity;
 mod observation;
@@ -33,7 +34,7 @@ use self::chain::{Chain, ChainHeight};
 use self::pace::Pace;
 use self::question::{DEADLINE, LOG_DEADLINE, ask, no_such_program};
 use self::state::{Judgement, loads_snapshot};
-use super::{Finding, Inside, Kind, Standing};
+use super::{ChainSnapshots, Finding, Inside, Kind, Standing};
 use crate::protocol::SyncState;
 use crate::web::Url;
 
@@ -47,11 +48,14 @@ pub struct Settings {
     pub chain_height_url: Option<Url>,
     /// How often that is asked.
     pub chain_height_interval: Duration,
+    /// Where there is always a newer snapshot of the chain.
+    pub snapshot_url: Option<Url>,
 }
 
 /// A hotspot's miner.
 pub struct Helium {
     chain: Chain,
+    snapshot_url: Option<Url>,
     memory: Mutex<Memory>,
     seen: watch::Sender<Observation>,
 }
@@ -79,6 +83,7 @@ impl Helium {
     pub fn new(settings: Settings) -> Self {
         Self {
             chain: Chain::new(settings.chain_height_url, settings.chain_height_interval),
+            snapshot_url: settings.snapshot_url,
             memory: Mutex::default(),
             seen: watch::Sender::default(),
         }
@@ -267,6 +272,10 @@ impl Kind for Helium {
 
     fn has_chain(&self) -> bool {
         true
+    }
+
+    fn chain_snapshots(&self) -> Option<&dyn ChainSnapshots> {
+        Some(self)
     }
 
     async fn probe(&self, inside: &dyn Inside) -> Finding {

@@ -273,19 +273,24 @@ impl Node {
     }
 
     fn install(&self, snapshot: &Snapshot) -> Result<(), String> {
-        let load_time = {
+        let (load_time, fails) = {
             let mut shared = lock(&self.shared);
             if shared.loading {
                 return Err("a snapshot is being loaded".to_owned());
             }
             shared.loading = true;
-            Duration::from_secs_f64(shared.settings.load_time)
+            let settings = &shared.settings;
+            (
+                Duration::from_secs_f64(settings.load_time),
+                settings.load_fails,
+            )
         };
         let height = snapshot.head.end.height;
         self.console
             .info(&format!("loading snapshot of height {height}"));
         self.sleep_unless_stopping(load_time);
         let installed = match lock(&self.chain).as_mut() {
+            Some(_) if fails => Err("bad_hash".to_owned()),
             Some(chain) => chain.install(snapshot).map_err(|error| error.to_string()),
             None => Err("the chain is closed".to_owned()),
         };

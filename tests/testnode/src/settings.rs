@@ -65,6 +65,8 @@ pub struct Settings {
     pub answer_delay: f64,
     /// `load-time`: seconds that loading a snapshot takes.
     pub load_time: f64,
+    /// `load-fails`: whether it fails at its end.
+    pub load_fails: bool,
     /// `blessed`: the height of the snapshot that a miner with an empty chain loads by itself, right after
     /// its start; `load-time` is how long that takes.
     pub blessed: Option<u64>,
@@ -94,6 +96,7 @@ impl Default for Settings {
             wide: false,
             answer_delay: 0.0,
             load_time: 0.0,
+            load_fails: false,
             blessed: None,
             start_delay: 0.0,
             term_delay: 0.0,
@@ -104,7 +107,7 @@ impl Default for Settings {
 }
 
 /// The keys, as `set` and the settings file name them.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 19] = [
     "state",
     "rate",
     "sync-rate",
@@ -118,6 +121,7 @@ pub const KEYS: [&str; 18] = [
     "wide",
     "answer-delay",
     "load-time",
+    "load-fails",
     "blessed",
     "start-delay",
     "term-delay",
@@ -161,6 +165,7 @@ impl Settings {
             "wide" => self.wide = parse(value)?,
             "answer-delay" => self.answer_delay = number(value)?,
             "load-time" => self.load_time = number(value)?,
+            "load-fails" => self.load_fails = parse(value)?,
             "blessed" => self.blessed = optional(value)?,
             "start-delay" => self.start_delay = number(value)?,
             "term-delay" => self.term_delay = number(value)?,
@@ -225,7 +230,7 @@ mod tests {
             let value = match key {
                 "state" => "hung",
                 "region" => "region_eu868",
-                "relayed" | "wide" | "ignore-term" => "true",
+                "relayed" | "wide" | "ignore-term" | "load-fails" => "true",
                 _ => "7",
             };
             settings.set(key, value).unwrap();

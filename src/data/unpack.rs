@@ -1,0 +1,101 @@
+//! A file that came from elsewhere, packed by gzip or not, as the file that it stands for.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::control::Control;
+use super::error::Error;
+use super::{space, tree};
+
+/// How much is read at a time.
+const PIECE: usize = 1024 * 1024;
+
+/// How a file that gzip made begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Whether it has to be unpacked. What cannot be read is not packed: whoever reads it next says so.
+pub fn is_packed(path: &Path) -> bool {
+    let mut magic = [0; 2];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == GZIP
+}
+
+/// Makes an empty file, with the directories above it, in the place of whatever an earlier attempt left there.
+pub fn make_anew(path: &Path) -> Result<File, Error> {
+    tree::remove(path, &mut Control::unlimited())?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    }
+    File::create_new(path).map_err(Error::io("create", path))
+}
+
+/// Copies a file, unpacking it where it is packed; the copy is durable when this returns. `reserve` bytes stay free.
+pub fn unpack(from: &Path, to: &Path, reserve: u64, control: &mut Control) -> Result<u64, Error> {
+    let source = File::open(from).map_err(Error::io("open", from))?;
+    let size = source.metadata().map_err(Error::io("read", from))?.len();
+    let packed = is_packed(from);
+    let mut target = make_anew(to)?;
+    space::require(to, size.saturating_add(reserve), 0)?;
+    control.expect(size);
+    let mut source: Box<dyn Read> = match packed {
+        true => Box::new(MultiGzDecoder::new(source)),
+        false => Box::new(source),
+    };
+    let mut piece = vec![0; PIECE];
+    let mut written = 0;
+    loop {
+        let read = source.read(&mut piece).map_err(Error::io("unpack", from))?;
+        if read == 0 {
+            break;
+        }
+        if written > size {
+            // Nobody knows how large it becomes.
+            space::require(to, reserve, 0)?;
+        }
+        target
+            .write_all(&piece[..read])
+            .map_err(Error::io("write", to))?;
+        written += read as u64;
+        control.advance(read as u64)?;
+    }
+    target.sync_all().map_err(Error::io("sync", to))?;
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_what_is_not_is_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (
+            directory.path().join("from"),
+            directory.path().join("new/to"),
+        );
+        let content = b"snapshot ".repeat(1000);
+        File::create(&from).unwrap().write_all(&content).unwrap();
+        let mut control = Control::unlimited();
+        assert_eq!(unpack(&from, &to, 0, &mut control).unwrap(), 9000);
+        assert_eq!(fs::read(&to).unwrap(), content);
+
+        let file = File::create(&from).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        gzip.write_all(&content).unwrap();
+        gzip.finish().unwrap();
+        assert!(is_packed(&from) && !is_packed(&to));
+        assert_eq!(unpack(&from, &to, 0, &mut control).unwrap(), 9000);
+        assert_eq!(fs::read(&to).unwrap(), content);
+
+        let half = File::options().write(true).open(&from).unwrap();
+        half.set_len(from.metadata().unwrap().len() / 2).unwrap();
+        unpack(&from, &to, 0, &mut control).unwrap_err();
+        let full = unpack(&from, &to, u64::MAX, &mut control).unwrap_err();
+        assert!(matches!(full, Error::NoSpace { .. }), "{full}");
+    }
+}

@@ -1,0 +1,39 @@
+//! What a container sees of this host's files.
+
+use std::path::{Path, PathBuf};
+
+use bollard::models::ContainerInspectResponse;
+
+/// The path of a file of this host inside the container, by its closest mount.
+pub(super) fn inside(answer: &ContainerInspectResponse, on_host: &Path) -> Option<PathBuf> {
+    // The engine's paths are as they were given; two ways may lead to one directory.
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let on_host = real(on_host);
+    let mounts = answer.mounts.iter().flatten();
+    let seen = mounts.filter_map(|mount| {
+        let source = real(Path::new(mount.source.as_deref()?));
+        let below = on_host.strip_prefix(&source).ok()?;
+        let inside = Path::new(mount.destination.as_deref()?).join(below);
+        Some((source.components().count(), inside))
+    });
+    seen.max_by_key(|(depth, _)| *depth)
+        .map(|(_, inside)| inside.components().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_mount_counts() {
+        let answer = r#"{"Mounts": [
+            {"Type": "bind", "Source": "/no/such/miner", "Destination": "/var/data"},
+            {"Type": "bind", "Source": "/no/such/miner/snap", "Destination": "/snapshots"}]}"#;
+        let answer = serde_json::from_str(answer).unwrap();
+        let seen = |path: &str| inside(&answer, Path::new(path));
+        assert_eq!(seen("/no/such/miner"), Some("/var/data".into()));
+        assert_eq!(seen("/no/such/miner/log/a"), Some("/var/data/log/a".into()));
+        assert_eq!(seen("/no/such/miner/snap/b"), Some("/snapshots/b".into()));
+        assert_eq!(seen("/no/such/miners"), None);
+    }
+}

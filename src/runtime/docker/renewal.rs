@@ -1,0 +1,296 @@
+//! A container made anew: created under a name of its own, and brought to its place by renaming.
+//!
+//! | names | what has been done |
+//! | --- | --- |
+//! | `miner` | nothing, or all of it |
+//! | `miner`, `miner.ostler-new` | the successor is created |
+//! | `miner.ostler-old`, `miner.ostler-new` | half of the change of names, either way |
+//! | `miner`, `miner.ostler-old` | the successor has the name |
+//!
+//! The engine starts containers by itself when it is started, by their restart policies. So the one from before is given
+//! the policy `no` before it gives up its name, and its own again when it takes it back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::query_parameters::{
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::blueprint::Blueprint;
+use super::{Docker, Error, mounts, pull};
+use crate::runtime::{Pulled, Renewal};
+
+/// Looking is a read from the engine's memory.
+const INSPECT: Duration = Duration::from_secs(5);
+/// Creating makes a layer and its mounts: slow on a busy eMMC.
+const CREATE: Duration = Duration::from_secs(60);
+/// A name, a restart policy, a network.
+const CHANGE: Duration = Duration::from_secs(15);
+/// What the engine may need beyond the grace.
+const STOP: Duration = Duration::from_secs(15);
+/// Removing a layer removes its files.
+const REMOVE: Duration = Duration::from_secs(120);
+
+/// Of the successor, until it has the name.
+const NEW: &str = ".ostler-new";
+/// Of the one from before, from then on.
+const OLD: &str = ".ostler-old";
+
+#[async_trait]
+impl Renewal for Docker {
+    async fn origin(&self, data: &Path) -> Result<String, Error> {
+        let answer = self.look().await?;
+        let refuse = |why: String| Err(self.client.refused("make anew", &why));
+        let host = answer.host_config.clone().unwrap_or_default();
+        if host.auto_remove == Some(true) {
+            return refuse(
+                "it was started with --rm: the engine removes it when it is stopped".into(),
+            );
+        }
+        if mounts::inside(&answer, data).is_none() {
+            return refuse(format!(
+                "{} is not mounted in it: its data and its identity would go with it; set `data-dir` to the directory \
+                 that is",
+                data.display()
+            ));
+        }
+        let image = answer.config.and_then(|config| config.image);
+        match image.filter(|image| pull::has_name(image)) {
+            Some(image) => Ok(image),
+            None => refuse(
+                "it was made from an image without a name, so no newer one can be pulled"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    async fn pull(&self, tell: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Pulled, Error> {
+        let before = self.container(&self.container).await?;
+        let before = before.ok_or_else(|| self.missing())?;
+        let name = text(&before["Config"]["Image"]);
+        self.pull_image(&name, tell).await?;
+        let image = self.image(&name).await?;
+        let id = text(&image["Id"]);
+        Ok(Pulled {
+            is_new: before["Image"] != image["Id"],
+            id,
+        })
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        self.tidy().await?;
+        let container = self.container(&self.container).await?;
+        let container = container.ok_or_else(|| self.missing())?;
+        let image = self.image(&text(&container["Image"])).await?;
+        let Blueprint { body, networks } = Blueprint::of(&container, &image);
+        let path = format!("/containers/create?name={}", self.successor());
+        let created = self
+            .client
+            .raw(
+                CREATE,
+                "create the successor of",
+                (Method::POST, &path),
+                Some(&body),
+            )
+            .await
+            .map_err(|error| self.not_the_container("create the successor of", error))?;
+        for (network, endpoint) in networks {
+            let path = format!("/networks/{network}/connect");
+            let body = json!({"Container": created["Id"], "EndpointConfig": endpoint});
+            let connected = self
+                .client
+                .raw(
+                    CHANGE,
+                    "connect the successor of",
+                    (Method::POST, &path),
+                    Some(&body),
+                )
+                .await;
+            if let Err(error) = connected {
+                // Best effort: the next attempt does the same first.
+                let _ = self.tidy().await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn forward(&self, grace: Duration) -> Result<bool, Error> {
+        let successor = self.container(&self.successor()).await?;
+        if successor.is_none() {
+            return match self.container(&self.container).await? {
+                Some(_) => Ok(false),
+                None => Err(self.missing()),
+            };
+        }
+        if let Some(before) = self.container(&self.container).await? {
+            self.halt(&before, grace).await?;
+            self.set_policy(&text(&before["Id"]), &json!({"Name": "no"}))
+                .await?;
+            self.rename(&self.container, &self.predecessor()).await?;
+        }
+        self.rename(&self.successor(), &self.container).await?;
+        Ok(true)
+    }
+
+    async fn back(&self, grace: Duration) -> Result<bool, Error> {
+        let Some(before) = self.container(&self.predecessor()).await? else {
+            return Ok(false);
+        };
+        if let Some(successor) = self.container(&self.container).await? {
+            self.halt(&successor, grace).await?;
+            self.rename(&self.container, &self.successor()).await?;
+        }
+        if let Some(successor) = self.container(&self.successor()).await? {
+            self.halt(&successor, grace).await?;
+            // Made with the policy that the one from before had.
+            let policy = &successor["HostConfig"]["RestartPolicy"];
+            self.set_policy(&text(&before["Id"]), policy).await?;
+        }
+        self.rename(&self.predecessor(), &self.container).await?;
+        Ok(true)
+    }
+
+    async fn tidy(&self) -> Result<bool, Error> {
+        if self.container(&self.container).await?.is_none() {
+            // Which of the two is to have the name is not decided here.
+            return Err(self.missing());
+        }
+        let mut changed = false;
+        for name in [self.successor(), self.predecessor()] {
+            let Some(left) = self.container(&name).await? else {
+                continue;
+            };
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(false);
+            let docker = self.client.connect()?;
+            let call = docker.remove_container(&name, Some(options.build()));
+            match self
+                .client
+                .within(REMOVE, "remove what is left of", call)
+                .await
+            {
+                Ok(()) => changed = true,
+                Err(Error::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            self.forget_image(&text(&left["Image"])).await;
+        }
+        Ok(changed)
+    }
+}
+
+impl Docker {
+    fn successor(&self) -> String {
+        format!("{}{NEW}", self.container)
+    }
+
+    fn predecessor(&self) -> String {
+        format!("{}{OLD}", self.container)
+    }
+
+    fn missing(&self) -> Error {
+        self.client.missing()
+    }
+
+    /// All that the engine knows of a container, where there is one of that name.
+    async fn container(&self, name: &str) -> Result<Option<Value>, Error> {
+        let path = format!("/containers/{name}/json");
+        match self
+            .client
+            .raw(INSPECT, "inspect", (Method::GET, &path), None)
+            .await
+        {
+            Ok(container) => Ok(Some(container)),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn image(&self, name: &str) -> Result<Value, Error> {
+        let path = format!("/images/{name}/json");
+        self.client
+            .raw(INSPECT, "inspect the image of", (Method::GET, &path), None)
+            .await
+            .map_err(|error| self.not_the_container("inspect the image of", error))
+    }
+
+    /// An image or a network that is not there is another thing than a container that is not there.
+    fn not_the_container(&self, action: &str, error: Error) -> Error {
+        match error {
+            Error::Missing { .. } => self.client.refused(
+                action,
+                "its image, or a network or volume of it, is not there any more",
+            ),
+            error => error,
+        }
+    }
+
+    /// Stops one that runs, with the grace of any stop.
+    async fn halt(&self, container: &Value, grace: Duration) -> Result<(), Error> {
+        let state = &container["State"];
+        if state["Running"] != true && state["Restarting"] != true {
+            return Ok(());
+        }
+        let seconds = i32::try_from(grace.as_secs() + 1).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let docker = self.client.connect()?;
+        let id = text(&container["Id"]);
+        let call = docker.stop_container(&id, Some(options));
+        self.client
+            .within(grace.saturating_add(STOP), "stop", call)
+            .await
+    }
+
+    async fn set_policy(&self, id: &str, policy: &Value) -> Result<(), Error> {
+        let path = format!("/containers/{id}/update");
+        let body = json!({"RestartPolicy": policy});
+        self.client
+            .raw(
+                CHANGE,
+                "set the restart policy of",
+                (Method::POST, &path),
+                Some(&body),
+            )
+            .await
+            .map(drop)
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        let options = RenameContainerOptionsBuilder::new().name(to).build();
+        let docker = self.client.connect()?;
+        let call = docker.rename_container(from, options);
+        self.client.within(CHANGE, "rename", call).await
+    }
+
+    /// An image that nothing is called and nothing is made from takes room on the disk and has no other use.
+    async fn forget_image(&self, id: &str) {
+        let Ok(image) = self.image(id).await else {
+            return;
+        };
+        let named = |list: &Value| list.as_array().is_some_and(|names| !names.is_empty());
+        if named(&image["RepoTags"]) {
+            return;
+        }
+        let path = format!("/images/{id}");
+        let removed = self
+            .client
+            .raw(
+                REMOVE,
+                "remove the old image of",
+                (Method::DELETE, &path),
+                None,
+            )
+            .await;
+        if let Err(error) = removed {
+            tracing::info!("an old image stays: {error}");
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

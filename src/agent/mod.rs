@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,12 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// How long the front ends may take to say goodbye after that.
 const GOODBYE: Duration = Duration::from_secs(10);
 
+/// How long an agent that cannot serve may take to finish what was at work before.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// How often it looks whether it has.
+const RECOVERY_POLL: Duration = Duration::from_millis(100);
+
 /// How the agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -57,10 +63,9 @@ pub enum Ending {
 ///
 /// # Errors
 /// Where it cannot start: the state directory, the journal, a secret or a socket cannot be had.
-pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending> {
-    let mut signals = Signals::new().context("cannot take signals")?;
+pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending> {
+    let signals = Signals::new().context("cannot take signals")?;
     let session = Session::begin(&config.state_dir)?;
-    let root = sensor::Root::default();
     let clock = ClockSync::default();
 
     let discovery = match config.workload.is_empty() {
@@ -71,7 +76,35 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
         .as_ref()
         .map_or(&config.workload[..], Discovery::workloads);
     let workloads = workloads::build_all(workloads, &config.state_dir, &clock)?;
-    let (engine, device) = open_engine(&config, workloads, &session, &root, &clock).await?;
+    let engine = open_engine(&config, workloads, &clock).await?;
+    let served = serve(
+        config,
+        file,
+        signals,
+        session,
+        discovery,
+        clock,
+        engine.clone(),
+    );
+    let served = served.await;
+    if served.is_err() {
+        recover(&engine).await;
+    }
+    served
+}
+
+/// Opens the doors, runs the lanes, and closes all in order. Every error is from before the lanes run.
+async fn serve(
+    mut config: Config,
+    file: Option<PathBuf>,
+    mut signals: Signals,
+    session: Session,
+    discovery: Option<Discovery>,
+    clock: ClockSync,
+    engine: Engine,
+) -> anyhow::Result<Ending> {
+    let root = sensor::Root::default();
+    let device = identity::report(&config, Device::detect(&root)?, session.number, &engine);
     tracing::info!(
         "ostler {} on {}: looks after {} workloads",
         device.version,
@@ -161,6 +194,24 @@ pub async fn run(mut config: Config, file: Option<PathBuf>) -> anyhow::Result<En
     })
 }
 
+/// Finishes what an earlier agent left at work, although this one cannot serve: a token that cannot be read, say,
+/// must not keep a workload stopped.
+async fn recover(engine: &Engine) {
+    if !engine.is_busy() {
+        return;
+    }
+    tracing::warn!("the agent cannot serve; what was at work before is finished first");
+    engine.spawn();
+    let idle = async {
+        while engine.is_busy() {
+            sleep(RECOVERY_POLL).await;
+        }
+    };
+    // What takes longer is in the journal, for the next start.
+    let _ = timeout(RECOVERY, idle).await;
+    engine.drain(DRAIN).await;
+}
+
 /// Returns when discovery finds something new; never where the workloads are configured.
 async fn found_more(discovery: Option<Discovery>) {
     match discovery {
@@ -172,10 +223,8 @@ async fn found_more(discovery: Option<Discovery>) {
 async fn open_engine(
     config: &Config,
     workloads: Vec<Workload>,
-    session: &Session,
-    root: &sensor::Root,
     clock: &ClockSync,
-) -> anyhow::Result<(Engine, DeviceReport)> {
+) -> anyhow::Result<Engine> {
     let parts = Parts {
         state_dir: config.state_dir.clone(),
         workloads,
@@ -190,9 +239,7 @@ async fn open_engine(
             file.problem
         );
     }
-    let device = Device::detect(root)?;
-    let report = identity::report(config, device, session.number, &engine);
-    Ok((engine, report))
+    Ok(engine)
 }
 
 fn reporter(

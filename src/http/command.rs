@@ -22,6 +22,9 @@ use crate::protocol::{
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the journal may take: flash that is full of other writes stalls for many seconds, a dead disk for ever.
+const JOURNAL_DEADLINE: Duration = Duration::from_secs(20);
+
 /// A command that cannot become a request, and the status that says it.
 struct Unfit {
     status: StatusCode,
@@ -102,7 +105,14 @@ async fn submit(hall: &Hall, door: Door, operation: Operation, command: Command)
     let engine = hall.state.engine.clone();
     // A task of its own: a requester who hangs up does not interrupt the journal.
     let submitted = tokio::spawn(async move { engine.submit(request).await });
-    match submitted.await {
+    let Ok(submitted) = timeout(JOURNAL_DEADLINE, submitted).await else {
+        let message = format!(
+            "the journal did not take it within {} s; whether it was accepted can be asked by its id later",
+            JOURNAL_DEADLINE.as_secs()
+        );
+        return Problem::from(Failure::new(Reason::JournalFailed, message)).into();
+    };
+    match submitted {
         Ok(Answer::Accepted(record)) => {
             let mut reply = reply::json(StatusCode::ACCEPTED, &record);
             let path = format!("/v1/operations/{}", record.id);

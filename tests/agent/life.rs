@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::*;
 
 #[test]
@@ -191,4 +193,39 @@ fn systemd_is_told_when_the_agent_is_ready_alive_reloading_and_stopping() {
     told("WATCHDOG=1");
     agent.signal("TERM");
     told("STOPPING=1");
+}
+
+#[test]
+fn what_was_at_work_is_finished_although_a_token_cannot_be_read() {
+    let miner = Miner::start("broken-token");
+    let mut agent = Agent::new(&config(miner.0, None));
+    agent.start();
+    agent.post("start", &json!({"id": "start-1"}));
+    let mut record = agent.wait_for("start-1");
+    assert!(agent.terminate().success());
+    // As it is where the power is cut before the first step: accepted, and the miner does not run.
+    for (key, value) in [
+        ("state", json!("accepted")),
+        ("steps", json!([])),
+        ("started_at", Value::Null),
+        ("ended_at", Value::Null),
+        ("changed", Value::Null),
+    ] {
+        record[key] = value;
+    }
+    agent.put("state/operations/start-1.json", &record.to_string());
+    engine().docker(&["stop", "-t", "10", miner.0]);
+    assert!(!miner.runs());
+
+    let token = agent.path("no-token");
+    let text = std::fs::read_to_string(agent.path("ostler.toml")).unwrap();
+    let text = text.replace("[http]\n", &format!("[http]\ntoken-file = {token:?}\n"));
+    agent.put("ostler.toml", &text);
+    let run = agent.cli(&["run"]);
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{told}");
+    assert!(told.contains("no-token"), "{told}");
+    assert!(miner.runs(), "{told}");
+    let record = agent.journalled("start-1").unwrap();
+    assert_eq!(record["state"], "succeeded", "{record}");
 }

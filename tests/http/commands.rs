@@ -1,5 +1,9 @@
 //! Commands over TCP and over the unix socket.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
 use ostler::protocol::State;
 use serde_json::json;
 use tokio::time::timeout;
@@ -194,4 +198,36 @@ async fn a_full_queue_says_when_to_come_back() {
         (429, "queue-full".to_owned())
     );
     assert_ne!(reply.header("retry-after"), "");
+}
+
+/// A disk that has died, in the place of a file: whoever opens it waits, until this is dropped.
+struct Dead(PathBuf);
+
+impl Dead {
+    fn at(path: PathBuf) -> Self {
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        // A writer lets them go; without blocking, should nobody wait.
+        let mut open = OpenOptions::new();
+        let open = open.write(true).custom_flags(nix::libc::O_NONBLOCK);
+        let _ = open.open(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_hangs_is_told_to_whoever_asks() {
+    let agent = Agent::start().await;
+    let _dead = Dead::at(agent.record("hung"));
+    let reply = post(&agent, "stop", r#"{"id":"hung"}"#).await;
+    assert_eq!(
+        (reply.status, reply.reason()),
+        (503, "journal-failed".to_owned())
+    );
+    assert!(agent.animal.running());
+    assert_eq!(get(&agent, "/v1/workloads").await.status, 200);
 }

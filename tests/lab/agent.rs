@@ -44,7 +44,12 @@ impl Agent {
         let text = format!(
             "state-dir = {state_dir:?}\n\n{config}\n[http]\nlisten = []\nsocket = {socket:?}\n"
         );
-        File::create(self.path("ostler.toml"))
+        self.put("ostler.toml", &text);
+    }
+
+    /// Writes a file in the device's directory.
+    pub fn put(&self, name: &str, text: &str) {
+        File::create(self.path(name))
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .unwrap();
     }

@@ -296,6 +296,12 @@ impl Agent {
         agent
     }
 
+    /// Where the journal has an operation's record.
+    pub fn record(&self, id: &str) -> PathBuf {
+        let operations = self.directory.path().join("operations");
+        operations.join(format!("{id}.json"))
+    }
+
     /// The data directory of the miner.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")

@@ -21,6 +21,12 @@ impl Engine {
         self.0.ledger.recent()
     }
 
+    /// Whether an operation that was accepted has not ended.
+    pub fn is_busy(&self) -> bool {
+        let records = self.0.ledger.recent();
+        records.iter().any(|record| !record.state.is_final())
+    }
+
     /// The last refusals, newest first.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.0

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Exit, Global};
+use super::{Exit, Global, unit};
 use crate::config::{Config, DEFAULT_PATH, Error, reference};
 
 /// Arguments of `ostler config`.
@@ -30,6 +30,8 @@ enum Action {
     },
     /// Print what holds, defaults included (TOML, or JSON with --json)
     Show,
+    /// Print what the configuration needs beyond the systemd unit, as a drop-in for it
+    Unit,
 }
 
 /// Prints what was asked for.
@@ -38,6 +40,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Action::Check { file } => return check(file.or_else(|| global.config.clone())),
         Action::Reference { sample: true } => reference::sample(),
         Action::Reference { sample: false } => reference::page(),
+        Action::Unit => unit::drop_in(&Config::load(global.config.as_deref())?),
         Action::Show => {
             let config = Config::load(global.config.as_deref())?;
             match global.json {

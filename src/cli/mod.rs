@@ -22,6 +22,7 @@ mod snapshot;
 mod snapshots;
 mod status;
 mod store;
+mod unit;
 mod units;
 
 use std::path::PathBuf;

@@ -87,7 +87,11 @@ fn build(
                 .ptn
                 .as_ref()
                 .context("a validator without its directory")?;
-            Arc::new(Ptn::new(ptn.directory.clone()))
+            Arc::new(Ptn::new(
+                ptn.directory.clone(),
+                ptn.stale_after.into(),
+                clock.clone(),
+            ))
         }
         config::Kind::Generic => Arc::new(Generic),
     };

@@ -11,6 +11,8 @@ section! {
     Ptn {
         /// The checkout of its repository, in which `run.sh` and the directory `validation` are.
         directory: PathBuf, example = "/home/taoshi/proprietary-trading-network";
+        /// Seconds without an order after which it counts as stale, from 60 to 2592000. Other validators take one for stale after ten hours.
+        stale_after: Seconds<60, 2_592_000> = STALE_AFTER;
         /// Seconds that it has to stay up after a restored checkpoint until its old state is let go, from 1 to 3600. PM2 gives up an app that ends within five minutes again and again.
         crash_window: Seconds<1, 3600> = CRASH_WINDOW;
         /// MiB that stay free on the disk where a checkpoint is restored.
@@ -40,6 +42,7 @@ section! {
     }
 }
 
+const STALE_AFTER: Seconds<60, 2_592_000> = Seconds::of(36_000);
 const CRASH_WINDOW: Seconds<1, 3600> = Seconds::of(330);
 const SCRIPT_PATIENCE: Seconds<10, 7200> = Seconds::of(1800);
 
@@ -48,6 +51,7 @@ impl Ptn {
     pub(super) fn in_directory(directory: PathBuf) -> Self {
         Self {
             directory,
+            stale_after: STALE_AFTER,
             crash_window: CRASH_WINDOW,
             reserve_mib: 256,
             largest_download_mib: 2048,

@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A user without rights that every Debian has, and its number.
 const NOBODY: (&str, u32) = ("nobody", 65534);
 
-/// `$1` is the home of PM2, `$2` the directory of all. The daemon dies first, and starts nothing again.
+/// `$1` is the home of PM2, `$2` the directory of all. What the daemon starts again in between dies in the next round.
 const WATCHER: &str = r#"
 read -r _
 for _ in 1 2 3 4 5; do
     pids=$(grep -lzx "PM2_HOME=$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3)
     [ -n "$pids" ] || break
-    daemon=$(cat "$1/pm2.pid" 2>/dev/null) && kill -9 $daemon 2>/dev/null
+    kill -STOP $pids 2>/dev/null
     kill -9 $pids 2>/dev/null
     sleep 0.1
 done

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../lab/agent.rs"]
+mod agent;
 #[path = "../lab/pm2.rs"]
 mod lab;
 
 mod faults;
 mod stop;
+mod through_the_agent;
 
 use std::time::Duration;
 

@@ -111,9 +111,11 @@ fn workload(report: &WorkloadReport) -> Check {
             format!("{message}, but not well{}", words(&report.health_reason)),
             format!("see its log (ostler logs {})", report.name),
         ),
-        (RunState::Running, Health::Healthy | Health::Starting | Health::Unknown) => {
-            Check::ok(NAME, message)
-        }
+        (RunState::Running, Health::Starting) => Check::ok(
+            NAME,
+            format!("{message}, coming up{}", words(&report.health_reason)),
+        ),
+        (RunState::Running, Health::Healthy | Health::Unknown) => Check::ok(NAME, message),
         (RunState::RuntimeAbsent | RunState::RuntimeUnresponsive, _) => Check::fail(
             NAME,
             message,

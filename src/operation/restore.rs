@@ -87,9 +87,13 @@ pub(super) async fn replace(
     }
     let workload = context.workload.clone();
     context.step("arm", arm(&workload, plan.dead_man)).await?;
+    let mut unused = None;
     let exchanged = match power::bring_down(context, found, None).await {
         Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            unused = Some(staged);
+            Err(failure)
+        }
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
@@ -98,6 +102,15 @@ pub(super) async fn replace(
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
             retreat(context, exclusive.store(), found).await?;
+            if let Some(staged) = unused {
+                let discard = move |control: &mut Control| {
+                    staged.discard(control).map(|()| ((), Did::default()))
+                };
+                let discarded = context.labour("discard", Limits::default(), discard).await;
+                if let Err(failure) = discarded {
+                    tracing::warn!("a staged tree stays: {}", failure.message);
+                }
+            }
             Err(failure)
         }
     }

@@ -1,5 +1,6 @@
 //! A miner that is behind loads a newer snapshot of its chain, from here or there; its sync goes on whatever comes of it.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -224,24 +225,29 @@ struct Web {
 impl Web {
     fn start(directory: PathBuf) -> Self {
         std::fs::create_dir(&directory).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let process = Command::new("python3")
-            .args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"])
+        // It says itself which port it has got.
+        let mut process = Command::new("python3")
+            .args([
+                "-u",
+                "-m",
+                "http.server",
+                "0",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+            ])
             .arg(&directory)
-            .arg(port.to_string())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the web server does not answer"
-            );
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let mut said = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let mut words = said.split_whitespace().skip_while(|word| *word != "port");
+        let port = words.nth(1).and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port: {said}"));
         Self {
             directory,
             port,

@@ -15,6 +15,7 @@ mod bare_host;
 mod broker_kills;
 mod fastsync;
 mod hostile;
+mod hung;
 mod killed;
 mod life;
 mod power_cut;

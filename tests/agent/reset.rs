@@ -27,6 +27,9 @@ fn inspect(container: &str) -> Value {
     let mut container = serde_json::from_str::<Value>(&answer).unwrap()[0].clone();
     // Of the agent's own questions, at any moment.
     container["ExecIDs"].take();
+    // The engine keeps these without an order.
+    let mounts = container["Mounts"].as_array_mut().unwrap();
+    mounts.sort_by_key(|mount| mount["Destination"].to_string());
     container
 }
 

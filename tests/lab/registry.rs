@@ -21,16 +21,21 @@ impl Registry {
             .prefix("ostler-registry-")
             .tempdir_in("/tmp")
             .unwrap();
-        let address = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap();
         let mut registry = Self {
             directory,
-            address,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
             process: None,
         };
-        registry.revive();
-        registry
+        // Somebody else may take the port in between: then it ends, and another one is tried.
+        for _ in 0..5 {
+            registry.address = TcpListener::bind("127.0.0.1:0")
+                .and_then(|listener| listener.local_addr())
+                .unwrap();
+            if registry.try_start() {
+                return registry;
+            }
+        }
+        panic!("the registry does not stay up");
     }
 
     /// `127.0.0.1:PORT/NAME`.
@@ -55,6 +60,10 @@ impl Registry {
 
     /// It is there again.
     pub fn revive(&mut self) {
+        assert!(self.try_start(), "its port was taken meanwhile");
+    }
+
+    fn try_start(&mut self) -> bool {
         let config = self.directory.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {:?}}}}}\nhttp: {{addr: {:?}}}\n",
@@ -72,12 +81,15 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("Debian's docker-registry");
-        self.process = Some(process);
+        let process = self.process.insert(process);
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(self.address).is_err() {
             assert!(Instant::now() < deadline, "the registry does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
+        // Whoever answered: it, or somebody else, and then it is about to end.
+        std::thread::sleep(Duration::from_millis(200));
+        process.try_wait().unwrap().is_none()
     }
 }
 

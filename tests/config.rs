@@ -77,6 +77,14 @@ fn check_reads_the_files_that_are_named() {
 }
 
 #[test]
+fn a_credential_is_looked_for_where_the_unit_takes_it_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "[http]\ntoken-file = \"no.such-credential\"\n");
+    let told = refusal(&ostler(&["config", "check"], Some(&path)));
+    assert!(told.contains("/etc/credstore/no.such-credential"), "{told}");
+}
+
+#[test]
 fn what_show_prints_is_a_configuration_that_says_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(

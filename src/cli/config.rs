@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Exit, Global, unit};
+use super::{Exit, Global, credentials, unit};
 use crate::config::{Config, DEFAULT_PATH, Error, reference};
 
 /// Arguments of `ostler config`.
@@ -55,7 +55,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
 fn check(named: Option<PathBuf>) -> anyhow::Result<Exit> {
     let file = named.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let problems = Config::load(named.as_deref())?.check_files();
+    let config = Config::load(named.as_deref())?;
+    let problems = credentials::located(config).check_files();
     if !problems.is_empty() {
         return Err(Error::Wrong { file, problems }.into());
     }

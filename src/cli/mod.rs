@@ -5,6 +5,7 @@
 mod checkpoint;
 mod client;
 mod config;
+mod credentials;
 mod doctor;
 mod events;
 mod exit;

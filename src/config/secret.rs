@@ -93,6 +93,11 @@ pub(super) fn check_path(key: &str, path: &Path, problems: &mut Problems) {
     }
 }
 
+/// Whether it is the name of a systemd credential, and this process was given none: others than the agent are not.
+pub fn is_elsewhere(path: &Path) -> bool {
+    credential(path).is_some() && std::env::var_os("CREDENTIALS_DIRECTORY").is_none()
+}
+
 /// The name of a systemd credential: a single component that is an ordinary file name.
 fn credential(path: &Path) -> Option<&Path> {
     let mut parts = path.components();

@@ -27,6 +27,7 @@ use crate::report::Link;
 
 pub use door::{BadToken, Token};
 pub use server::{Error, Server};
+pub use socket::GROUP;
 
 /// Where the API listens and whom it believes.
 #[derive(Clone, Debug)]

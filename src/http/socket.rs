@@ -14,7 +14,7 @@ use super::server::Error;
 use crate::durable::temporary_name;
 
 /// Whose members may talk to the agent, beside root.
-const GROUP: &str = "ostler";
+pub const GROUP: &str = "ostler";
 
 /// Owner and group, nobody else: whoever may open the socket may do everything.
 const MODE: u32 = 0o660;

@@ -59,11 +59,17 @@ impl Credentials {
     }
 }
 
-fn client_config(settings: &Settings) -> Result<ClientConfig, Error> {
-    let roots = match &settings.ca_file {
-        Some(path) => roots_from(path)?,
-        None => tls::system_roots().map_err(Error::NoRoots)?,
-    };
+/// Who may vouch for the broker.
+pub(super) fn roots(settings: &Settings) -> Result<RootCertStore, Error> {
+    match &settings.ca_file {
+        Some(path) => roots_from(path),
+        None => tls::system_roots().map_err(Error::NoRoots),
+    }
+}
+
+/// How the connection is encrypted.
+pub(super) fn client_config(settings: &Settings) -> Result<ClientConfig, Error> {
+    let roots = roots(settings)?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
@@ -85,7 +91,8 @@ fn client_config(settings: &Settings) -> Result<ClientConfig, Error> {
         })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// The certificates in a file, the owner's own first.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let text = secret::read_public(path)?;
     let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
         .collect::<Result<Vec<_>, _>>()

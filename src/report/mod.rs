@@ -10,6 +10,7 @@
 mod appetite;
 mod backoff;
 mod capped;
+pub mod certificate;
 mod command;
 mod connection;
 mod contest;

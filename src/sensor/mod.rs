@@ -10,7 +10,7 @@ pub(crate) mod files;
 mod host;
 mod hwmon;
 mod list;
-mod mount;
+pub(crate) mod mount;
 pub(crate) mod network;
 mod order;
 mod patience;

@@ -8,7 +8,7 @@ use super::files::{self, ReadError, Root, TABLE};
 
 /// One mounted filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// Where it is mounted.
     pub point: PathBuf,
     /// Its type: `ext4`.
@@ -17,16 +17,27 @@ pub(super) struct Mount {
     ///
     /// That its mount is read-only is not meant: a service's sandbox makes most mounts so, for itself alone.
     pub read_only: bool,
+    /// Whether its mount is, for whoever sees this table.
+    pub read_only_here: bool,
 }
 
 /// The mounts, in the order in which they were made.
 pub(super) fn table(root: &Root) -> Result<Vec<Mount>, ReadError> {
-    let text = files::text(&root.path("proc/self/mountinfo"), TABLE)?;
+    read(&root.path("proc/self/mountinfo"))
+}
+
+/// The mounts as a process sees them.
+pub(crate) fn table_of(process: i32) -> Result<Vec<Mount>, ReadError> {
+    read(&PathBuf::from(format!("/proc/{process}/mountinfo")))
+}
+
+fn read(table: &Path) -> Result<Vec<Mount>, ReadError> {
+    let text = files::text(table, TABLE)?;
     Ok(text.lines().filter_map(parse).collect())
 }
 
 /// The mount that holds a path, which must be canonical: the deepest, and of several on one point the last.
-pub(super) fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+pub(crate) fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts
         .iter()
         .filter(|mount| path.starts_with(&mount.point))
@@ -36,15 +47,21 @@ pub(super) fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount>
 /// `36 35 98:0 /root /mount/point options [optional …] - ext4 /dev/sda1 superblock-options`
 fn parse(line: &str) -> Option<Mount> {
     let (mount, filesystem) = line.split_once(" - ")?;
-    let point = mount.split(' ').nth(4)?;
+    let mut mount = mount.split(' ').skip(4);
+    let (point, here) = (mount.next()?, mount.next()?);
     let mut filesystem = filesystem.split(' ');
     let kind = filesystem.next()?;
     let options = filesystem.nth(1)?;
     Some(Mount {
         point: unescape(point),
         filesystem: kind.to_owned(),
-        read_only: options.split(',').any(|option| option == "ro"),
+        read_only: is_read_only(options),
+        read_only_here: is_read_only(here),
     })
+}
+
+fn is_read_only(options: &str) -> bool {
+    options.split(',').any(|option| option == "ro")
 }
 
 /// The kernel writes space, tab, newline and backslash as `\` and three octal digits.
@@ -95,5 +112,7 @@ mod tests {
         let mounts: Vec<_> = TABLE.lines().filter_map(parse).collect();
         let read_only: Vec<_> = mounts.iter().map(|mount| mount.read_only).collect();
         assert_eq!(read_only, [false, false, true, false]);
+        let here: Vec<_> = mounts.iter().map(|mount| mount.read_only_here).collect();
+        assert_eq!(here, [false, true, false, false]);
     }
 }

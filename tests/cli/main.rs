@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "../lab/broker.rs"]
+mod broker;
 #[path = "../lab/chain.rs"]
 mod chain;
 #[path = "../lab/inn.rs"]
@@ -9,6 +11,7 @@ mod inn;
 
 mod asking;
 mod doctor;
+mod doctor_install;
 mod operating;
 mod snapshots;
 mod store;

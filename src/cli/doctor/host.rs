@@ -16,10 +16,14 @@ const FEW_INODES: u64 = 1000;
 
 /// What the host says of itself.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
-    let state_dir = config.state_dir.clone();
+    // A directory that is not there yet is told of by the check that it belongs to.
+    let mut directories = vec![config.state_dir.clone()];
+    for workload in &config.workload {
+        directories.extend(workload.data_dir.clone());
+        directories.extend(workload.snapshot.store.clone());
+    }
+    directories.retain(|directory| directory.is_dir());
     let asked = tokio::task::spawn_blocking(move || {
-        // A directory that is not there yet is told of by the check of the state directory.
-        let directories = state_dir.is_dir().then_some(state_dir);
         let sample = Sensors::new(Root::default(), directories).sample();
         (Device::detect(&Root::default()), sample)
     });

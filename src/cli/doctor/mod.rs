@@ -1,16 +1,25 @@
 //! `ostler doctor`: what is on this host, what works, what is wrong and what to do. It needs no running agent.
 
+mod access;
 mod agent;
 mod broker;
 mod engine;
 mod host;
+mod room;
+mod runtimes;
 mod state;
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::net::UnixStream;
+use tokio::net::unix::UCred;
+use tokio::time::timeout;
 
 use super::client::Client;
 use super::print::{self, Cell, Tone};
-use super::{Exit, Global};
+use super::{Exit, Global, credentials};
 use crate::config::{Config, DEFAULT_PATH};
 
 /// Arguments of `ostler doctor`.
@@ -76,11 +85,17 @@ struct Findings {
 /// Looks at everything, and tells.
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (config, mut checks) = configuration(global);
+    let socket = global.socket();
     checks.extend(host::checks(&config).await);
     checks.push(state::check(&config));
+    let agent = listener(&socket).await;
+    let user = agent.as_ref().map(UCred::uid);
+    checks.extend(access::checks(&config, &file(global), &socket, user));
     checks.extend(engine::checks(&config).await);
-    checks.push(broker::check(&config).await);
-    checks.extend(agent::checks(&Client::new(global.socket())).await);
+    checks.extend(runtimes::checks(&config).await);
+    checks.extend(room::checks(&config, agent.and_then(|agent| agent.pid())));
+    checks.extend(broker::checks(&config).await);
+    checks.extend(agent::checks(&Client::new(socket)).await);
     let worst = checks.iter().map(|check| check.verdict).max();
     let findings = Findings {
         verdict: worst.unwrap_or(Verdict::Ok),
@@ -96,11 +111,18 @@ pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
+/// Who listens at the socket.
+async fn listener(socket: &Path) -> Option<UCred> {
+    const DEADLINE: Duration = Duration::from_secs(2);
+    let stream = timeout(DEADLINE, UnixStream::connect(socket)).await;
+    stream.ok()?.ok()?.peer_cred().ok()
+}
+
 /// The configuration that holds, or the defaults where it is wrong, and what is to be said of it.
 fn configuration(global: &Global) -> (Config, Vec<Check>) {
     const NAME: &str = "configuration";
     let config = match Config::load(global.config.as_deref()) {
-        Ok(config) => config,
+        Ok(config) => credentials::located(config),
         Err(error) => {
             let advice =
                 "correct it (ostler config reference explains every key), then ostler config check";
@@ -123,7 +145,7 @@ fn configuration(global: &Global) -> (Config, Vec<Check>) {
     if !problems.is_empty() {
         return (config, problems);
     }
-    let file = global.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
+    let file = file(global);
     let check = match file.exists() {
         true => Check::ok(NAME, format!("{} is valid", file.display())),
         false => Check::ok(
@@ -132,6 +154,11 @@ fn configuration(global: &Global) -> (Config, Vec<Check>) {
         ),
     };
     (config, vec![check])
+}
+
+/// The configuration file that is meant, whether it is there or not.
+fn file(global: &Global) -> PathBuf {
+    global.config.clone().unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
 fn tell(findings: &Findings) -> anyhow::Result<()> {

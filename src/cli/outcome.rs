@@ -80,7 +80,9 @@ pub fn output(record: &OperationRecord) -> Option<String> {
         }),
         Operation::Fastsync => read(output, |synced: Synced| synced.said(record.dry_run)),
         Operation::Reset => read(output, Anew::said),
-        Operation::Reboot => read(output, |rebooted: Rebooted| rebooted.said(record.dry_run)),
+        Operation::Reboot => read(output, |rebooted: Rebooted| {
+            rebooted.said(record.dry_run, record.state)
+        }),
         Operation::Verify => read(output, Verified::said),
         Operation::Prune => read(output, |pruned: Pruned| pruned.said(record.dry_run)),
         Operation::Upload => read(output, |sent: Sent| sent.said(record.dry_run)),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::units::{bytes, milliseconds};
-use crate::protocol::Name;
+use crate::protocol::{Name, State};
 
 /// Of `resync`.
 #[derive(Deserialize)]
@@ -78,15 +78,16 @@ pub(super) struct Rebooted {
 }
 
 impl Rebooted {
-    pub(super) fn said(self, dry_run: bool) -> String {
+    pub(super) fn said(self, dry_run: bool, state: State) -> String {
         let running: Vec<_> = self.running.iter().map(Name::as_str).collect();
         let running = match running.is_empty() {
             true => "nothing".to_owned(),
             false => running.join(", "),
         };
-        match dry_run {
-            true => format!("would be stopped before, and started after: {running}\n"),
-            false => format!("it has booted; started again: {running}\n"),
+        match (dry_run, state) {
+            (true, _) => format!("would be stopped before, and started after: {running}\n"),
+            (false, State::Succeeded) => format!("it has booted; started again: {running}\n"),
+            (false, _) => format!("ran before: {running}\n"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The daemon: builds every part, supervises their tasks, shuts down in order.
 
 mod discovery;
+mod doors;
 mod identity;
 mod reload;
 mod session;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{ClockSync, Timestamp};
-use crate::config::{Config, secret};
+use crate::config::Config;
 use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
@@ -75,8 +76,9 @@ pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending
     let workloads = discovery
         .as_ref()
         .map_or(&config.workload[..], Discovery::workloads);
-    let workloads = workloads::build_all(workloads, &config.state_dir, &clock)?;
-    let engine = open_engine(&config, workloads, &clock).await?;
+    let built = workloads::build_all(workloads, &config.state_dir, &clock)?;
+    let miner = doors::miner(&config, built.miners)?;
+    let engine = open_engine(&config, built.workloads, &clock).await?;
     let served = serve(
         config,
         file,
@@ -84,13 +86,23 @@ pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending
         session,
         discovery,
         clock,
-        engine.clone(),
+        Stable {
+            engine: engine.clone(),
+            miner,
+        },
     );
     let served = served.await;
     if served.is_err() {
         recover(&engine).await;
     }
     served
+}
+
+/// What looks after the workloads.
+struct Stable {
+    engine: Engine,
+    /// The one that the Bobcat-compatible API shows.
+    miner: Option<http::bobcat::Miner>,
 }
 
 /// Opens the doors, runs the lanes, and closes all in order. Every error is from before the lanes run.
@@ -101,8 +113,9 @@ async fn serve(
     session: Session,
     discovery: Option<Discovery>,
     clock: ClockSync,
-    engine: Engine,
+    stable: Stable,
 ) -> anyhow::Result<Ending> {
+    let Stable { engine, miner } = stable;
     let root = sensor::Root::default();
     let device = identity::report(&config, Device::detect(&root)?, session.number, &engine);
     tracing::info!(
@@ -129,8 +142,9 @@ async fn serve(
         device: device.clone(),
         telemetry: telemetry.subscribe(),
         link: link.clone(),
+        miner,
     };
-    let api = http::Server::bind(http_settings(&config, &id)?, state, stop.clone()).await?;
+    let api = http::Server::bind(doors::settings(&config, &id)?, state, stop.clone()).await?;
     front_ends.spawn(api.run());
     if let Some(reporter) = reporter {
         front_ends.spawn(reporter.run(stop.clone()));
@@ -264,24 +278,6 @@ fn reporter(
     Ok(Some(Reporter::new(parts)))
 }
 
-fn http_settings(config: &Config, id: &Name) -> anyhow::Result<http::Settings> {
-    let token = match &config.http.token_file {
-        Some(file) => Some(
-            http::Token::new(secret::read(file)?.expose())
-                .with_context(|| file.display().to_string())?,
-        ),
-        None => None,
-    };
-    Ok(http::Settings {
-        listen: config.http.listen.clone(),
-        socket: config.http.socket.clone(),
-        names: std::iter::once(id.to_string())
-            .chain(config.http.names.iter().cloned())
-            .collect(),
-        token,
-    })
-}
-
 /// The directories whose disks are watched.
 fn directories(config: &Config) -> Vec<PathBuf> {
     let data = config
@@ -291,17 +287,4 @@ fn directories(config: &Config) -> Vec<PathBuf> {
     std::iter::once(config.state_dir.clone())
         .chain(data)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_api_goes_by_the_names_of_the_device_and_of_the_configuration() {
-        let mut config = Config::default();
-        config.http.names = vec!["attic.local".to_owned()];
-        let settings = http_settings(&config, &Name::new("attic").unwrap()).unwrap();
-        assert_eq!(settings.names, ["attic", "attic.local"]);
-    }
 }

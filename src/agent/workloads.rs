@@ -14,6 +14,7 @@ use crate::clock::ClockSync;
 use crate::config;
 use crate::data::bucket::{Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
+use crate::http::bobcat::Miner;
 use crate::operation::{Download, Script, Snapshots, Times, Validator, Workload};
 use crate::policy::Schedule;
 use crate::protocol::Operation;
@@ -33,16 +34,28 @@ pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const MIB: u64 = 1024 * 1024;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// What is looked after.
+#[derive(Default)]
+pub struct Built {
+    /// All of it.
+    pub workloads: Vec<Workload>,
+    /// The miners among it, and what is seen of them.
+    pub miners: Vec<Miner>,
+}
+
 /// Builds what is looked after.
 pub fn build_all(
     workloads: &[config::Workload],
     state_dir: &Path,
     clock: &ClockSync,
-) -> anyhow::Result<Vec<Workload>> {
-    workloads
-        .iter()
-        .map(|workload| build(workload, state_dir, clock))
-        .collect()
+) -> anyhow::Result<Built> {
+    let mut built = Built::default();
+    for workload in workloads {
+        let (one, miner) = build(workload, state_dir, clock)?;
+        built.workloads.push(one);
+        built.miners.extend(miner);
+    }
+    Ok(built)
 }
 
 /// How long things may take on a workload.
@@ -58,7 +71,8 @@ fn build(
     workload: &config::Workload,
     state_dir: &Path,
     clock: &ClockSync,
-) -> anyhow::Result<Workload> {
+) -> anyhow::Result<(Workload, Option<Miner>)> {
+    let mut miner = None;
     let runtime: Arc<dyn Runtime> = match &workload.runtime {
         config::Runtime::Docker(docker) => {
             let socket = docker
@@ -75,8 +89,13 @@ fn build(
     };
     let kind: Arc<dyn Kind> = match workload.kind {
         config::Kind::Helium => {
-            let miner = workload.helium.clone().unwrap_or_default();
-            Arc::new(Helium::new(miner.settings()))
+            let settings = workload.helium.clone().unwrap_or_default().settings();
+            let helium = Helium::new(settings);
+            miner = Some(Miner {
+                name: workload.name.clone(),
+                observation: helium.observe(),
+            });
+            Arc::new(helium)
         }
         config::Kind::Harmony => {
             let node = workload.harmony.clone().unwrap_or_default();
@@ -100,10 +119,11 @@ fn build(
         Some(validator) => built.with_validator(validator),
         None => built,
     };
-    Ok(match snapshots(workload)? {
+    let built = match snapshots(workload)? {
         Some(snapshots) => built.with_snapshots(snapshots),
         None => built,
-    })
+    };
+    Ok((built, miner))
 }
 
 /// What a restore of a checkpoint works with; `None` where the workload is no validator.

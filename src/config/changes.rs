@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::section::Key;
-use super::{Commands, Config, Device, Http, Mqtt, Telemetry, Workload};
+use super::{Bobcat, Commands, Config, Device, Http, Mqtt, Telemetry, Workload};
 use crate::protocol::Name;
 
 /// The keys that differ, such as `telemetry.interval` or `workload.miner.grace`.
@@ -60,6 +60,7 @@ impl Config {
             &self.telemetry,
         );
         changes.compare("http.", Http::KEYS, &old.http, &self.http);
+        changes.compare("bobcat.", Bobcat::KEYS, &old.bobcat, &self.bobcat);
 
         let (old, new) = (by_name(&old.workload), by_name(&self.workload));
         for (name, workload) in &new {

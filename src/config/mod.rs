@@ -3,6 +3,7 @@
 //! Without a file, [`Config::default`] is complete. The reference page and the sample come from the same
 //! declarations as the types: see [`reference`].
 
+mod bobcat;
 mod broker;
 mod bucket;
 mod changes;
@@ -33,6 +34,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use bobcat::Bobcat;
 pub use broker::BrokerUrl;
 pub use bucket::{Bucket, Layout};
 pub use changes::Changes;
@@ -78,6 +80,8 @@ section! {
         telemetry: Telemetry = Telemetry::default();
         /// The local API and the page.
         http: Http = Http::default();
+        /// The API of the stock Bobcat device.
+        bobcat: Bobcat = Bobcat::default();
         /// What the agent looks after.
         workload: Vec<Workload> = Vec::new();
     }
@@ -136,6 +140,7 @@ impl Config {
     pub fn check_files(&self) -> Vec<Problem> {
         let mqtt = self.mqtt.iter().flat_map(Mqtt::files);
         let http = self.http.token_file.iter();
+        let bobcat = self.bobcat.password_file.iter();
         let keys = self.commands.trusted_keys.iter();
         let rclone = self
             .workload
@@ -148,6 +153,7 @@ impl Config {
         mqtt.map(|(key, file)| (format!("mqtt.{key}"), file))
             .chain(keys.map(|file| ("commands.trusted-keys".to_owned(), file)))
             .chain(http.map(|file| ("http.token-file".to_owned(), file)))
+            .chain(bobcat.map(|file| ("bobcat.password-file".to_owned(), file)))
             .chain(rclone)
             .filter_map(|(key, file)| {
                 let public = ["mqtt.ca-file", "mqtt.cert-file", "commands.trusted-keys"]
@@ -179,6 +185,7 @@ impl Config {
         }
         self.commands.check(problems);
         self.http.check(problems);
+        self.bobcat.check(problems);
         workload::check_all(&self.workload, problems);
     }
 }

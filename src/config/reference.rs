@@ -4,8 +4,8 @@ use super::ptn::Backups;
 use super::section::Key;
 use super::written::inline;
 use super::{
-    Bucket, Commands, Config, Device, Docker, Harmony, Helium, Http, Mqtt, Pm2, Ptn, Schedule,
-    Snapshot, Systemd, Telemetry, Workload,
+    Bobcat, Bucket, Commands, Config, Device, Docker, Harmony, Helium, Http, Mqtt, Pm2, Ptn,
+    Schedule, Snapshot, Systemd, Telemetry, Workload,
 };
 
 /// A table as it is shown.
@@ -35,6 +35,7 @@ const TABLES: &[Table] = &[
     table!("[commands]", Commands, optional = true),
     table!("[telemetry]", Telemetry, optional = true),
     table!("[http]", Http, optional = true),
+    table!("[bobcat]", Bobcat, optional = true),
     table!("[[workload]]", Workload, optional = false),
     table!("[workload.snapshot]", Snapshot, optional = false),
     table!("[workload.bucket]", Bucket, optional = false),

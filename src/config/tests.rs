@@ -134,7 +134,7 @@ fn each_mistake_is_told_with_file_line_and_key() {
         ),
         (
             "\nstatedir = \"/x\"",
-            "ostler.toml:2: statedir: unknown key `statedir`, expected one of `state-dir`, `device`, `mqtt`, `commands`, `telemetry`, `http`, `workload`",
+            "ostler.toml:2: statedir: unknown key `statedir`, expected one of `state-dir`, `device`, `mqtt`, `commands`, `telemetry`, `http`, `bobcat`, `workload`",
         ),
         ("[device]\n[device]", "ostler.toml:2: duplicate key"),
         (

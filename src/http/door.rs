@@ -20,6 +20,8 @@ pub(super) enum Door {
     Unix,
     /// TCP, from this address.
     Tcp(IpAddr),
+    /// TCP, to the Bobcat-compatible API, which has its own rules.
+    Bobcat(IpAddr),
 }
 
 /// What a request wants to do.
@@ -69,7 +71,15 @@ impl Door {
     pub fn origin(self) -> Origin {
         match self {
             Door::Unix => Origin::Local,
-            Door::Tcp(_) => Origin::Http,
+            Door::Tcp(_) | Door::Bobcat(_) => Origin::Http,
+        }
+    }
+
+    /// Where the peer is; the unix socket's is this host.
+    pub fn peer(self) -> IpAddr {
+        match self {
+            Door::Unix => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            Door::Tcp(peer) | Door::Bobcat(peer) => peer,
         }
     }
 
@@ -83,7 +93,7 @@ impl Door {
     ) -> Result<(), Problem> {
         let peer = match self {
             Door::Unix => return Ok(()),
-            Door::Tcp(peer) => peer,
+            Door::Tcp(peer) | Door::Bobcat(peer) => peer,
         };
         let host = check_host(head, names)?;
         check_origin(&head.headers, &host)?;
@@ -128,7 +138,7 @@ fn is_ours(host: &str, names: &[String]) -> bool {
 }
 
 /// A browser says from which site's page a request comes; only our own pages may ask.
-fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
+pub(super) fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
     let ours = |origin: &HeaderValue| {
         origin
             .to_str()

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::bobcat::Surroundings;
 use super::door::Door;
 use super::{Settings, State};
 
@@ -18,6 +19,8 @@ pub(super) struct Hall {
     pub settings: Settings,
     pub state: State,
     pub counts: Counts,
+    /// What the Bobcat-compatible API knows beside the engine.
+    pub surroundings: Surroundings,
     tcp_streams: Arc<Semaphore>,
     unix_streams: Arc<Semaphore>,
     /// Set when the server is to end: event streams end with it.
@@ -30,6 +33,7 @@ impl Hall {
             settings,
             state,
             counts: Counts::default(),
+            surroundings: Surroundings::default(),
             tcp_streams: Arc::new(Semaphore::new(STREAMS)),
             unix_streams: Arc::new(Semaphore::new(STREAMS)),
             stop,
@@ -40,7 +44,7 @@ impl Hall {
     pub fn stream_place(&self, door: Door) -> Option<OwnedSemaphorePermit> {
         let places = match door {
             Door::Unix => &self.unix_streams,
-            Door::Tcp(_) => &self.tcp_streams,
+            Door::Tcp(_) | Door::Bobcat(_) => &self.tcp_streams,
         };
         places.clone().try_acquire_owned().ok()
     }

@@ -2,8 +2,10 @@
 //!
 //! `server` listens, `reception` takes connections in and bounds them, `connection` serves one, `door` says
 //! who may come in, `route` what is where; `answers` reads, `command` takes commands, `events` streams the feed.
+//! `bobcat` is another API behind a listener of its own.
 
 mod answers;
+pub mod bobcat;
 mod command;
 mod connection;
 mod door;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// What a command over TCP must show; without one no command is taken over TCP.
     pub token: Option<Token>,
+    /// The API that the stock Bobcat device has, where it is wanted.
+    pub bobcat: Option<bobcat::Settings>,
 }
 
 /// What the API shows; the agent fills it.
@@ -54,4 +58,6 @@ pub struct State {
     pub telemetry: watch::Receiver<Option<Telemetry>>,
     /// How the link to the broker is, where one is configured.
     pub link: Option<watch::Receiver<Link>>,
+    /// The miner that the Bobcat-compatible API shows; `None` where this device has none.
+    pub miner: Option<bobcat::Miner>,
 }

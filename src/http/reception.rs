@@ -27,6 +27,8 @@ const ACCEPT_BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Durati
 pub(super) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
+    /// For the Bobcat-compatible API.
+    Bobcat(TcpListener),
 }
 
 /// A connection of either kind.
@@ -43,22 +45,25 @@ pub(super) struct Reception {
 
 impl Reception {
     /// Listens on an address that could not be had yet, as soon as it can be.
-    pub async fn keep_listening(self, address: SocketAddr) {
+    pub async fn keep_listening(
+        self,
+        address: SocketAddr,
+        what: &str,
+        kind: fn(TcpListener) -> Listener,
+    ) {
         let engine = self.hall.state.engine.clone();
         let report = |message: String| {
             tracing::error!("{message}");
             engine.tell(Level::Error, "part-failed", message);
         };
-        let part = format!("the API on {address}");
+        let part = format!("the {what} on {address}");
         let listening = supervise::keep_running(&part, supervise::POLICY, report, || {
             let reception = self.clone();
             async move {
                 let listener = TcpListener::bind(address)
                     .await
                     .map_err(|source| Error::Listen { address, source })?;
-                reception
-                    .accept_until_stopped(Listener::Tcp(listener))
-                    .await;
+                reception.accept_until_stopped(kind(listener)).await;
                 Ok::<_, Error>(())
             }
         });
@@ -111,11 +116,15 @@ impl Reception {
 impl Listener {
     async fn accept(&self) -> io::Result<(Stream, Door)> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Bobcat(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are small and whole: there is nothing to gather.
                 let _ = stream.set_nodelay(true);
-                Ok((Either::Left(stream), Door::Tcp(peer.ip())))
+                let door = match self {
+                    Listener::Bobcat(_) => Door::Bobcat(peer.ip().to_canonical()),
+                    Listener::Tcp(_) | Listener::Unix(_) => Door::Tcp(peer.ip()),
+                };
+                Ok((Either::Left(stream), door))
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;

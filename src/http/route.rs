@@ -6,10 +6,10 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 
-use super::door::Access;
+use super::door::{Access, Door};
 use super::hall::{Hall, Visit};
 use super::reply::{Problem, Reply};
-use super::{answers, command, events};
+use super::{answers, bobcat, command, events};
 
 /// The most records of one answer.
 const MAX_RECORDS: usize = 1000;
@@ -81,6 +81,9 @@ impl<'a> Place<'a> {
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(hall: &Arc<Hall>, visit: &Visit, request: Request<Incoming>) -> Reply {
+    if let (Door::Bobcat(_), Some(settings)) = (visit.door, &hall.settings.bobcat) {
+        return bobcat::answer(hall, visit, settings, request).await;
+    }
     let reply = find_and_answer(hall, visit, request)
         .await
         .unwrap_or_else(Reply::from);

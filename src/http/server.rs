@@ -12,12 +12,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bobcat::look_around;
 use super::hall::Hall;
 use super::reception::{Listener, Reception};
 use super::{Settings, State, socket};
 
-/// Connections that are served at a time: so many over TCP and as many over the unix socket, so that
-/// whoever fills the one does not lock out the other.
+/// Connections that are served at a time: so many over TCP, and as many over the unix socket and to the Bobcat-compatible
+/// API, so that whoever fills one of them does not lock out the others.
 const CONNECTIONS: usize = 32;
 
 /// How long an answer that is under way may take once its connection is to end.
@@ -56,6 +57,8 @@ pub struct Server {
     listeners: Vec<Listener>,
     /// Addresses that could not be had: an interface may come up later than the agent.
     wanted: Vec<SocketAddr>,
+    /// The same for the Bobcat-compatible API.
+    bobcat_wanted: Option<SocketAddr>,
     _file: socket::SocketFile,
     hall: Arc<Hall>,
 }
@@ -81,9 +84,17 @@ impl Server {
                 Err(_) => wanted.push(address),
             }
         }
+        let mut bobcat_wanted = None;
+        if let Some(bobcat) = &settings.bobcat {
+            match TcpListener::bind(bobcat.listen).await {
+                Ok(listener) => listeners.push(Listener::Bobcat(listener)),
+                Err(_) => bobcat_wanted = Some(bobcat.listen),
+            }
+        }
         Ok(Self {
             listeners,
             wanted,
+            bobcat_wanted,
             _file: file,
             hall: Arc::new(Hall::new(settings, state, stop)),
         })
@@ -93,9 +104,17 @@ impl Server {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let of_tcp = |listener: &Listener| match listener {
             Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(_) => None,
+            Listener::Unix(_) | Listener::Bobcat(_) => None,
         };
         self.listeners.iter().filter_map(of_tcp).collect()
+    }
+
+    /// The same of the Bobcat-compatible API, where it listens.
+    pub fn bobcat_address(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener {
+            Listener::Bobcat(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) | Listener::Tcp(_) => None,
+        })
     }
 
     /// Serves until it is told to stop; then answers what is under way, for a few seconds, and cuts the rest off.
@@ -104,6 +123,7 @@ impl Server {
         let tasks = TaskTracker::new();
         let tcp = Arc::new(Semaphore::new(CONNECTIONS));
         let unix = Arc::new(Semaphore::new(CONNECTIONS));
+        let bobcat = Arc::new(Semaphore::new(CONNECTIONS));
         let reception = |places: &Arc<Semaphore>| Reception {
             places: places.clone(),
             hall: self.hall.clone(),
@@ -114,11 +134,23 @@ impl Server {
             let places = match &listener {
                 Listener::Tcp(_) => &tcp,
                 Listener::Unix(_) => &unix,
+                Listener::Bobcat(_) => &bobcat,
             };
             tasks.spawn(reception(places).accept_until_stopped(listener));
         }
         for address in self.wanted {
-            tasks.spawn(reception(&tcp).keep_listening(address));
+            tasks.spawn(reception(&tcp).keep_listening(address, "API", Listener::Tcp));
+        }
+        if let Some(address) = self.bobcat_wanted {
+            let reception = reception(&bobcat);
+            tasks.spawn(reception.keep_listening(
+                address,
+                "Bobcat-compatible API",
+                Listener::Bobcat,
+            ));
+        }
+        if let Some(settings) = &self.hall.settings.bobcat {
+            look_around(&self.hall, settings, &tasks);
         }
         self.hall.stop.cancelled().await;
         tasks.close();

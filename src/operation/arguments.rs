@@ -286,7 +286,7 @@ impl Arguments {
 
 impl Operation {
     /// Whether it leaves the workload alone, and so does not wait for its turn in the lane.
-    pub(super) fn is_beside_the_lane(self) -> bool {
+    pub(crate) fn is_beside_the_lane(self) -> bool {
         match self {
             Operation::Verify
             | Operation::Prune

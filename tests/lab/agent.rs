@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Agent {
     directory: tempfile::TempDir,
     child: Option<Child>,
+    /// A program, with its arguments, that the agent is started by.
+    through: Vec<String>,
 }
 
 impl Agent {
@@ -32,9 +34,15 @@ impl Agent {
         let agent = Self {
             directory,
             child: None,
+            through: Vec::new(),
         };
         agent.configure(config);
         agent
+    }
+
+    /// From now on it is started by this program, which has to become it.
+    pub fn through(&mut self, program: &[&str]) {
+        self.through = program.iter().map(ToString::to_string).collect();
     }
 
     /// Writes another configuration.
@@ -102,7 +110,10 @@ impl Agent {
             .append(true)
             .open(self.path("agent.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ostler"))
+        let ostler = env!("CARGO_BIN_EXE_ostler").to_owned();
+        let mut words = self.through.iter().cloned().chain([ostler]);
+        let child = Command::new(words.next().expect("there is one at least"))
+            .args(words)
             .args(["run", "--config"])
             .arg(self.path("ostler.toml"))
             .envs(environment.iter().copied())

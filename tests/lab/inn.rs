@@ -342,6 +342,7 @@ impl Agent {
             socket: socket.clone(),
             names: vec!["attic.local".to_owned()],
             token: token.map(|token| Token::new(token).unwrap()),
+            bobcat: None,
         };
         let (device, device_seen) = watch::channel(None);
         let (telemetry, telemetry_seen) = watch::channel(None);
@@ -350,6 +351,7 @@ impl Agent {
             device: device_seen,
             telemetry: telemetry_seen,
             link: None,
+            miner: None,
         };
         let stop = CancellationToken::new();
         let server = Server::bind(settings.clone(), state.clone(), stop.clone())

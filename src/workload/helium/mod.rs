@@ -17,6 +17,7 @@ mod table;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ struct Memory {
     details: Option<(Instant, SyncState)>,
     identity: Identity,
     last_region: Option<String>,
+    public_address: Option<IpAddr>,
 }
 
 /// The answers of a look beside the height.
@@ -207,9 +209,16 @@ impl Helium {
         chain_height: Option<u64>,
     ) -> Observation {
         let mut memory = self.memory();
+        // To a gateway that is no question.
+        let height = match height.text().is_some_and(no_such_program) {
+            true => Answer::Unasked,
+            false => height,
+        };
         if let Some(region) = details.region.text().and_then(region) {
             memory.last_region = Some(region);
         }
+        let peers = Peers::read(details.p2p_status.text(), details.peer_book.text());
+        memory.public_address = peers.public_address().or(memory.public_address);
         Observation {
             state: Some(judged.state),
             heights: judged.heights,
@@ -217,7 +226,8 @@ impl Helium {
             chain_height,
             identity: memory.identity.clone(),
             last_region: memory.last_region.clone(),
-            peers: Peers::read(details.p2p_status.text(), details.peer_book.text()),
+            public_address: memory.public_address,
+            peers,
             height,
             p2p_status: details.p2p_status,
             peer_book: details.peer_book,

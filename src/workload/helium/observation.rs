@@ -1,5 +1,7 @@
 //! What was last seen of a miner, as it said it: for the API that shows a miner's own words.
 
+use std::net::IpAddr;
+
 use super::height::Heights;
 use super::identity::Identity;
 use super::peers::Peers;
@@ -30,6 +32,8 @@ pub struct Observation {
     pub identity: Identity,
     /// The last region that it said and that is one; it stays known too.
     pub last_region: Option<String>,
+    /// The last address at which it said that the world reaches it; it stays known too.
+    pub public_address: Option<IpAddr>,
     /// How it stands to its network.
     pub peers: Peers,
 }

@@ -199,7 +199,15 @@ impl Node {
     /// Changes a setting.
     pub fn set(&self, key: &str, value: &str) -> Result<(), String> {
         let mut shared = lock(&self.shared);
+        let before = shared.settings.state;
         shared.settings.set(key, value)?;
+        // What a miner writes while it does what the state stands for.
+        match (before, shared.settings.state) {
+            (State::Loading, State::Loading) => {}
+            (_, State::Loading) => self.console.info("loading snapshot into delayed ledger"),
+            (State::Loading, _) => self.console.info("snapshot loaded"),
+            _ => {}
+        }
         let height = shared.head.end.height;
         shared.settings.resolve_gap(height);
         self.changed.notify_all();
@@ -266,6 +274,8 @@ impl Node {
 
     /// Loads a snapshot of the chain at `height` as if it had been downloaded.
     pub fn load_minted(&self, height: u64) {
+        let delay = Duration::from_secs_f64(self.facts().settings.blessed_delay);
+        self.sleep_unless_stopping(delay);
         let size = self.facts().settings.block_size;
         if let Err(error) = self.install(&mint::snapshot(height, size)) {
             self.console.error(&error);

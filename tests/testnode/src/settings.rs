@@ -70,6 +70,8 @@ pub struct Settings {
     /// `blessed`: the height of the snapshot that a miner with an empty chain loads by itself, right after
     /// its start; `load-time` is how long that takes.
     pub blessed: Option<u64>,
+    /// `blessed-delay`: seconds after the start before it begins to load that one.
+    pub blessed_delay: f64,
     /// `start-delay`: seconds after the start before the command line is answered.
     pub start_delay: f64,
     /// `term-delay`: seconds between SIGTERM and the end.
@@ -98,6 +100,7 @@ impl Default for Settings {
             load_time: 0.0,
             load_fails: false,
             blessed: None,
+            blessed_delay: 0.0,
             start_delay: 0.0,
             term_delay: 0.0,
             ignore_term: false,
@@ -107,7 +110,7 @@ impl Default for Settings {
 }
 
 /// The keys, as `set` and the settings file name them.
-pub const KEYS: [&str; 19] = [
+pub const KEYS: [&str; 20] = [
     "state",
     "rate",
     "sync-rate",
@@ -123,6 +126,7 @@ pub const KEYS: [&str; 19] = [
     "load-time",
     "load-fails",
     "blessed",
+    "blessed-delay",
     "start-delay",
     "term-delay",
     "ignore-term",
@@ -167,6 +171,7 @@ impl Settings {
             "load-time" => self.load_time = number(value)?,
             "load-fails" => self.load_fails = parse(value)?,
             "blessed" => self.blessed = optional(value)?,
+            "blessed-delay" => self.blessed_delay = number(value)?,
             "start-delay" => self.start_delay = number(value)?,
             "term-delay" => self.term_delay = number(value)?,
             "ignore-term" => self.ignore_term = parse(value)?,

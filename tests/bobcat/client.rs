@@ -1,0 +1,209 @@
+//! The client that owners use, from PyPI and unmodified: every one of its commands, and its autopilot.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use crate::town::Town;
+
+/// The last release.
+const CLIENT: &str = "bobcat-miner==0.16.6";
+
+/// The program, in an environment of its own that is made once and kept below `target/`.
+fn bobcat() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bobcat-miner");
+        let program = directory.join("bin/bobcat");
+        if !program.exists() {
+            let made = directory.with_extension(std::process::id().to_string());
+            run(Command::new("python3").args(["-m", "venv"]).arg(&made));
+            run(Command::new(made.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", CLIENT]));
+            // Scripts name the interpreter by its path: made anew where the environment is to stay.
+            run(Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&directory));
+            run(Command::new(directory.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", CLIENT]));
+            std::fs::remove_dir_all(made).unwrap();
+        }
+        program
+    })
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Runs the client without its pauses; what it wrote, standard error too.
+fn client(town: &Town, arguments: &[&str]) -> (Output, String) {
+    let output = town
+        .command(bobcat().to_str().unwrap())
+        .args(arguments)
+        .current_dir(town.agent.path(""))
+        .envs([
+            ("BOBCAT_NO_WAIT", "true"),
+            // The network's own service is gone; the client shall not look for it.
+            ("HTTPS_PROXY", "http://127.0.0.1:1"),
+            ("BOBCAT_LOG_LEVEL_CONSOLE", "DEBUG"),
+        ])
+        .output()
+        .unwrap();
+    let text = [&output.stdout[..], &output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    (output, text)
+}
+
+#[track_caller]
+fn succeeds(town: &Town, arguments: &[&str]) -> String {
+    let (output, text) = client(town, arguments);
+    assert!(
+        output.status.success(),
+        "bobcat {arguments:?}: {text}\n{}",
+        town.agent.log()
+    );
+    assert!(
+        !text.contains("Traceback") && !text.contains("rate limit"),
+        "{text}"
+    );
+    text
+}
+
+const HOST: [&str; 2] = ["-h", "127.0.0.1"];
+
+fn with_host<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&HOST[..], arguments].concat()
+}
+
+const STILL: &[&str] = &["TESTNODE_GENESIS=1187280", "TESTNODE_RATE=0"];
+
+#[test]
+fn it_finds_the_device_and_reads_all_of_it() {
+    let town = Town::start("client-reads", STILL);
+    town.until_status("Synced");
+    let found = succeeds(&town, &["-n", "127.0.0.0/29", "find"]);
+    assert!(found.contains("127.0.0.1"), "{found}");
+    for (command, key) in [
+        ("status", "'status': 'Synced'"),
+        ("miner", "'ota_version': '1.0.2.75'"),
+        ("temp", "'unit': '°C'"),
+        ("speed", "'DownloadSpeed': '"),
+        ("dig", "'DNS': 'Local DNS'"),
+    ] {
+        let text = succeeds(&town, &with_host(&[command]));
+        assert!(text.contains(key), "{command}: {text}");
+    }
+    let animal = town.json("/miner.json")["animal"]
+        .as_str()
+        .unwrap()
+        .replace('-', " ");
+    succeeds(&town, &with_host(&["-a", &animal, "status"]));
+    let (output, text) = client(&town, &with_host(&["-a", "Some Other Animal", "status"]));
+    assert!(!output.status.success(), "{text}");
+
+    let text = succeeds(&town, &with_host(&["autopilot"]));
+    assert!(
+        town.operations().is_empty(),
+        "a healthy miner is left alone: {text}"
+    );
+    assert_eq!(town.starts(), 1);
+}
+
+#[test]
+fn it_resyncs_and_its_autopilot_does_so_for_a_miner_that_is_far_behind() {
+    let town = Town::start("client-acts", STILL);
+    town.until_status("Synced");
+    let text = succeeds(&town, &with_host(&["resync", "-y"]));
+    assert!(text.contains("Boom! Old blockchain data gone"), "{text}");
+    let newest = |town: &Town| town.operations().first().cloned().unwrap_or_default();
+    let begun = newest(&town);
+    assert_eq!(begun["operation"], "resync", "{begun}");
+    let record = town.agent.wait_for(begun["id"].as_str().unwrap());
+    assert_eq!(record["state"], "succeeded", "{record}");
+
+    town.until_status("Synced");
+    town.chain(1_190_434);
+    town.until_status("Syncing");
+    succeeds(&town, &with_host(&["autopilot"]));
+    let resynced = town
+        .operations()
+        .iter()
+        .filter(|record| record["operation"] == "resync")
+        .count();
+    assert_eq!(resynced, 2, "{:?}", town.operations());
+    town.until_status("Syncing");
+}
+
+#[test]
+fn it_reboots_and_a_reset_that_cannot_pull_leaves_the_miner_as_it_is() {
+    let town = Town::start("client-boots", STILL);
+    town.until_status("Synced");
+    let newest = |operation: &str| {
+        let operations = town.operations();
+        let asked = operations
+            .iter()
+            .find(|record| record["operation"] == operation);
+        let id = asked.unwrap_or_else(|| panic!("no {operation}: {operations:?}"))["id"].clone();
+        town.agent.wait_for(id.as_str().unwrap())
+    };
+    // The system is asked, and refuses here: what was stopped for it runs again.
+    succeeds(&town, &with_host(&["reboot", "-y"]));
+    let record = newest("reboot");
+    assert_eq!(
+        (&record["state"], town.reboots()),
+        (&json!("failed"), 1),
+        "{record}"
+    );
+    town.until_status("Synced");
+    // Nobody has an image of this name.
+    succeeds(&town, &with_host(&["reset", "-y"]));
+    let record = newest("reset");
+    assert_eq!(record["state"], "failed", "{record}");
+    town.until_status("Synced");
+}
+
+#[test]
+fn its_autopilot_and_its_commands_cannot_destroy_a_load_in_progress() {
+    let town = Town::start("client-load", STILL);
+    town.until_status("Synced");
+    town.set("state", "loading");
+    town.until_status("Loading");
+    for arguments in [
+        &["autopilot"][..],
+        &["reset", "-y"],
+        &["resync", "-y"],
+        &["reboot", "-y"],
+        &["fastsync", "-y"],
+    ] {
+        succeeds(&town, &with_host(arguments));
+    }
+    assert!(town.operations().is_empty(), "{:?}", town.operations());
+    assert_eq!(town.starts(), 1, "it was not started again");
+    town.set("state", "normal");
+    town.until_status("Synced");
+}
+
+#[test]
+fn its_autopilot_ends_well_on_a_miner_that_is_down() {
+    let town = Town::start("client-down", STILL);
+    town.until_status("Synced");
+    town.engine()
+        .docker(&["stop", "--time", "0", "client-down"]);
+    town.until_status("Error");
+    let text = succeeds(&town, &with_host(&["autopilot"]));
+    assert!(
+        text.contains("Down or Error") || text.contains("Unknown"),
+        "{text}"
+    );
+    // The agent is as it was, and the miner comes back when it is started.
+    town.engine().docker(&["start", "client-down"]);
+    town.until_status("Synced");
+}

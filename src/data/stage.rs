@@ -179,6 +179,16 @@ impl Staged {
         tree::discard(&self.path, control)
     }
 
+    /// Removes what a build that was interrupted has left of a tree for this live one; what is being exchanged is left alone.
+    pub fn sweep(exclusive: &Exclusive, live: &Path, control: &mut Control) -> Result<(), Error> {
+        Exchange::refuse_pending(&exclusive.store().exchange_journal())?;
+        let live = std::path::absolute(live).map_err(Error::io("find", live))?;
+        for left in beside(&live).into_iter().chain([inside(&live)]) {
+            tree::discard(&left, control)?;
+        }
+        Ok(())
+    }
+
     fn make(
         exclusive: &Exclusive,
         live: &Path,
@@ -187,18 +197,12 @@ impl Staged {
     ) -> Result<Self, Error> {
         Exchange::refuse_pending(&exclusive.store().exchange_journal())?;
         let live = std::path::absolute(live).map_err(Error::io("find", live))?;
-        // Beside the directory that is renamed; inside one that cannot be, for its mount is as far as renames go.
-        let path = match (&scope, live.parent(), live.file_name()) {
-            (Scope::Whole, Some(parent), Some(name)) => {
-                parent.join(format!("{RESERVED}staged-{}", name.to_string_lossy()))
-            }
-            (Scope::Whole, ..) => {
-                return Err(Error::Place {
-                    path: live,
-                    problem: "the root directory cannot be exchanged",
-                });
-            }
-            _ => live.join(format!("{RESERVED}staged")),
+        let path = match scope {
+            Scope::Whole => beside(&live).ok_or_else(|| Error::Place {
+                path: live.clone(),
+                problem: "the root directory cannot be exchanged",
+            })?,
+            _ => inside(&live),
         };
         tree::discard(&path, control)?;
         DirBuilder::new()
@@ -405,4 +409,15 @@ fn sync_directories(path: &Path) -> Result<(), Error> {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),
         None => Ok(()),
     }
+}
+
+/// Where a tree is built for a directory that is renamed: beside it. The root has no beside.
+fn beside(live: &Path) -> Option<PathBuf> {
+    let name = live.file_name()?.to_string_lossy();
+    Some(live.parent()?.join(format!("{RESERVED}staged-{name}")))
+}
+
+/// The same for one that cannot be, for its mount is as far as renames go: inside it.
+fn inside(live: &Path) -> PathBuf {
+    live.join(format!("{RESERVED}staged"))
 }

@@ -21,6 +21,9 @@ use crate::protocol::{Failure, Found, Reason};
 /// How often a store that somebody else has, or that is not mounted yet, is asked for again.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long removing what was staged may take: gigabytes in many files, on a slow card.
+const SWEEP: Duration = Duration::from_secs(600);
+
 /// Restores a snapshot.
 pub(super) async fn restore(
     context: &mut Context,
@@ -353,6 +356,7 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
         // Nothing was moved, so whatever became of the store, the workload can run.
         come_up(context, found).await?;
         renew::tidy(context).await;
+        sweep(context).await;
         return Err(interrupted());
     }
     let exclusive = take_up(context).await?;
@@ -387,12 +391,40 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
         return settle(context, exclusive, found).await;
     }
     retreat(context, store, found).await?;
+    drop(exclusive);
+    sweep(context).await;
     Err(interrupted())
 }
 
 /// Whether it was decided that the new data is not wanted.
 fn goes_back(context: &Context) -> bool {
     context.has_begun("swap back") || context.has_begun("exchange back")
+}
+
+/// Removes what was staged, which may be as large as the data. Where that cannot be done now, the next restore does it.
+async fn sweep(context: &mut Context) {
+    let Ok(plan) = context.snapshots().cloned() else {
+        return;
+    };
+    if !context.has_begun("stage") {
+        return;
+    }
+    let sweep = move |control: &mut Control| {
+        let exclusive = plan.again()?.lock(control)?;
+        Staged::sweep(&exclusive, &plan.source.root, control)?;
+        Ok(((), Did::default()))
+    };
+    let limits = Limits {
+        rate: 0,
+        budget: Some(SWEEP),
+    };
+    context.forget_steps(&["sweep"]);
+    if let Err(error) = context.labour("sweep", limits, sweep).await {
+        tracing::warn!(
+            "what was staged stays until the next restore: {}",
+            error.message
+        );
+    }
 }
 
 fn interrupted() -> Failure {

@@ -381,14 +381,23 @@ async fn come_back(context: &mut Context, found: &Found) -> Result<(), Failure> 
 
 /// After an interruption: the snapshot is there if it was sealed, else nothing of it.
 async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<(), Failure> {
-    if let Ok(manifest) = store.get(name) {
+    let sealed = store.get(name);
+    let swept = store.clone();
+    // Whoever takes the lock sweeps: a snapshot that was being taken, and one that was being removed.
+    let sweep = move |control: &mut Control| swept.lock(control).map(|_| ((), Did::default()));
+    let sweeping = context.labour("sweep", Limits::default(), sweep).await;
+    if let Ok(manifest) = sealed {
+        if let Err(error) = sweeping {
+            tracing::warn!(
+                "what was being removed stays until the store is used again: {}",
+                error.message
+            );
+        }
         context.record.changed = Some(true);
         context.record.output = Some(summary(&manifest, &manifest.timings));
         return Ok(());
     }
-    let swept = store.clone();
-    let sweep = move |control: &mut Control| swept.lock(control).map(|_| ((), Did::default()));
-    context.labour("sweep", Limits::default(), sweep).await?;
+    sweeping?;
     Err(Failure::new(
         Reason::Interrupted,
         "the agent was interrupted before the seal: nothing of this snapshot is kept, the workload is as it was",

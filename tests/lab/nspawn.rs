@@ -31,7 +31,8 @@ const BOOT: Duration = Duration::from_secs(60);
 /// What a suite may be told by its environment, inside too, begins with this.
 const TOLD: &str = "OSTLER_TEST_";
 
-/// `$1` is the root, `$2` a temporary directory, `$3` the target directory, which is where it is inside too.
+/// `$1` is the root, `$2` a temporary directory, `$3` the target directory, which is where it is inside too, `$4` the image of a
+/// filesystem that is mounted at `/srv`, or nothing; all others are arguments of `systemd-nspawn`.
 /// The outer part cleans up when all processes in the namespace are gone.
 const SUPERVISOR: &str = r#"
 name=${2##*/}
@@ -40,9 +41,16 @@ for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; d
 done
 unshare --pid --fork --mount-proc --propagation slave sh -c '
     export TMPDIR="$2"
+    temporary=$2 root=$1 target=$3 image=$4
+    shift 4
+    if [ -n "$image" ]; then
+        mkdir "$temporary/srv" && mount -o loop "$image" "$temporary/srv" || exit
+        set -- --bind="$temporary/srv:/srv" "$@"
+    fi
     systemd-nspawn --quiet --register=no --keep-unit --volatile=overlay --private-network --console=pipe \
-        --machine="${2##*/}" --directory="$1" --bind-ro="$3" --boot >"$2/console" 2>&1 </dev/null &
-    echo "$2"
+        --machine="${temporary##*/}" --directory="$root" --bind-ro="$target" "$@" --boot \
+        >"$temporary/console" 2>&1 </dev/null &
+    echo "$temporary"
     read -r _' supervisor "$@"
 for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
     [ -e "$hierarchy/cgroup.procs" ] && echo $$ >"$hierarchy/cgroup.procs"
@@ -63,6 +71,11 @@ pub struct Machine {
 impl Machine {
     /// Boots one, and returns when its systemd says that it runs.
     pub fn boot() -> Self {
+        Self::boot_with(Path::new(""), &[])
+    }
+
+    /// The same with the image of a filesystem at its `/srv`, and these files of the host (left) in it (right).
+    pub fn boot_with(image: &Path, files: &[(&Path, &str)]) -> Self {
         let root = root();
         let directory = tempfile::Builder::new()
             .prefix("ostler-lab-")
@@ -75,6 +88,12 @@ impl Machine {
             .arg(root)
             .arg(&directory)
             .arg(target.expect("it is in the target directory"))
+            .arg(image)
+            .args(
+                files
+                    .iter()
+                    .map(|(here, there)| format!("--bind-ro={}:{there}", here.display())),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // An interrupt at the terminal ends the suite only; the rest follows.
@@ -110,6 +129,11 @@ impl Machine {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Where this host sees a path of the machine.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.leader))
     }
 
     /// Runs a test of this suite inside, by its name; `prefix` is a program that runs the rest of its arguments.

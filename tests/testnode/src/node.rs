@@ -109,10 +109,10 @@ impl Node {
     pub fn produce(&self) -> Result<(), chain::Error> {
         let mut due = Instant::now();
         let mut logged = None;
-        while let Some(size) = self.wait_until_due(&mut due) {
+        while let Some((size, sync)) = self.wait_until_due(&mut due) {
             let mut chain = lock(&self.chain);
             let Some(open) = chain.as_mut() else { break };
-            let head = open.append(size, false)?;
+            let head = open.append(size, sync)?;
             self.publish(head);
             drop(chain);
             let second = self.started.elapsed().as_secs();
@@ -131,8 +131,8 @@ impl Node {
         }
     }
 
-    /// Waits for the time of the next block, and returns its size; `None` when it is time to end.
-    fn wait_until_due(&self, due: &mut Instant) -> Option<usize> {
+    /// Waits for the time of the next block, and returns its size and whether it waits for the disk; `None` when it is time to end.
+    fn wait_until_due(&self, due: &mut Instant) -> Option<(usize, bool)> {
         let mut shared = lock(&self.shared);
         loop {
             if shared.stopping {
@@ -152,7 +152,7 @@ impl Node {
                     // A node that was kept from working for long does not make up for all of it.
                     *due =
                         (*due + pace).max(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
-                    return Some(shared.settings.block_size);
+                    return Some((shared.settings.block_size, shared.settings.sync));
                 }
                 Some(pace) => {
                     *due = (*due).min(now + pace);

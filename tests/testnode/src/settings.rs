@@ -57,6 +57,8 @@ pub struct Settings {
     pub sync_height: Option<u64>,
     /// `region`: what `info region` says; empty for one that is not known.
     pub region: String,
+    /// `sync`: whether each block waits for the disk, so that a power cut takes none that was shown.
+    pub sync: bool,
     /// `relayed`: whether the peer book shows a relay and a symmetric NAT.
     pub relayed: bool,
     /// `wide`: tables that are not cut to a terminal's width.
@@ -94,6 +96,7 @@ impl Default for Settings {
             gap: None,
             sync_height: None,
             region: "region_us915".to_owned(),
+            sync: false,
             relayed: false,
             wide: false,
             answer_delay: 0.0,
@@ -110,7 +113,7 @@ impl Default for Settings {
 }
 
 /// The keys, as `set` and the settings file name them.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "state",
     "rate",
     "sync-rate",
@@ -120,6 +123,7 @@ pub const KEYS: [&str; 20] = [
     "gap",
     "sync-height",
     "region",
+    "sync",
     "relayed",
     "wide",
     "answer-delay",
@@ -165,6 +169,7 @@ impl Settings {
             "gap" => self.gap = optional(value)?,
             "sync-height" => self.sync_height = optional(value)?,
             "region" => value.clone_into(&mut self.region),
+            "sync" => self.sync = parse(value)?,
             "relayed" => self.relayed = parse(value)?,
             "wide" => self.wide = parse(value)?,
             "answer-delay" => self.answer_delay = number(value)?,
@@ -235,7 +240,7 @@ mod tests {
             let value = match key {
                 "state" => "hung",
                 "region" => "region_eu868",
-                "relayed" | "wide" | "ignore-term" | "load-fails" => "true",
+                "sync" | "relayed" | "wide" | "ignore-term" | "load-fails" => "true",
                 _ => "7",
             };
             settings.set(key, value).unwrap();

@@ -243,22 +243,6 @@ fn a_miner_that_must_be_killed_is_not_snapshotted_and_runs_again() {
         "ignore-term",
         "true",
     ]);
-    let grace = std::fs::read_to_string(device.agent.path("ostler.toml")).unwrap();
-    assert!(!grace.contains("grace"));
-    device.agent.configure(
-        &grace
-            .split_once("\n\n")
-            .unwrap()
-            .1
-            .split_once("[http]")
-            .unwrap()
-            .0
-            .replace("ready-timeout", "grace = 2\nready-timeout"),
-    );
-    device.agent.signal("HUP");
-    device.agent.wait_until("it applies", |agent| {
-        agent.log().contains("applied: workload.miner.grace")
-    });
     let record = device.ask("snapshot", "killed", json!({}));
     assert_eq!(record["failure"]["reason"], "unclean-stop", "{record}");
     assert!(device.miner.runs());

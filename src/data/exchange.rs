@@ -73,12 +73,22 @@ struct Pair {
     staged: Option<Inode>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a name stands for: within one filesystem, its inode.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inode {
+    /// Of use at one moment only: after a boot that found the disks in another order the number is another.
     device: u64,
     inode: u64,
 }
+
+impl PartialEq for Inode {
+    fn eq(&self, other: &Self) -> bool {
+        self.inode == other.inode
+    }
+}
+
+impl Eq for Inode {}
 
 impl Exchange {
     /// Plans the exchange of `live` and `staged` and makes the journal durable. Nothing is moved yet.
@@ -270,6 +280,14 @@ impl Pair {
             (swapped, noted)
         };
         let now = (inode(live)?, inode(staged)?);
+        if let (Some(live_now), Some(staged_now)) = now
+            && live_now.device != staged_now.device
+        {
+            return Err(Error::Place {
+                path: live.to_owned(),
+                problem: "it is not on the filesystem of what it is exchanged with: is its disk mounted?",
+            });
+        }
         if now == to {
             return Ok(());
         }

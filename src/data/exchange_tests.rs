@@ -58,6 +58,28 @@ const OLD: [&str; 3] = ["both=live", "dir/x=live", "old=live"];
 const NEW: [&str; 3] = ["both=staged", "dir/y=staged", "new=staged"];
 
 #[test]
+fn an_exchange_is_known_again_after_a_boot_that_gave_its_disk_another_number() {
+    let pairing = Pairing::new();
+    pairing.begin(&Scope::Whole).commit().unwrap();
+    let mut plan: serde_json::Value =
+        serde_json::from_slice(&fs::read(pairing.journal()).unwrap()).unwrap();
+    // As it stands between the exchange and its last record.
+    plan["done"] = false.into();
+    for tree in ["live", "staged"] {
+        plan["pairs"][0][tree]["device"] = 4711.into();
+    }
+    let text = serde_json::to_vec(&plan).unwrap();
+    crate::durable::write(&pairing.journal(), &text, 0o600).unwrap();
+
+    let mut exchange = Exchange::pending(&pairing.journal()).unwrap().unwrap();
+    assert!(!exchange.is_torn());
+    exchange.commit().unwrap();
+    assert_eq!(pairing.picture(), NEW);
+    exchange.undo().unwrap();
+    assert_eq!(pairing.picture(), OLD);
+}
+
+#[test]
 fn torn_is_what_is_neither_the_one_nor_the_other() {
     let pairing = Pairing::new();
     let mut exchange = pairing.begin(&Scope::Entries);

@@ -4,8 +4,14 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::durable;
+
+/// An agent that was killed while it started a program may live on in that program's process until it is executed, and
+/// holds the lock there: on a busy machine for longer than it takes to start the next agent.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A state directory that is ours until this is dropped.
 #[derive(Debug)]
@@ -56,10 +62,16 @@ impl Session {
             .write(true)
             .open(&lock_path)
             .map_err(unusable(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Taken(state_dir.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(unusable(&lock_path)(source)),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => return Err(Error::Taken(state_dir.to_owned())),
+                Err(TryLockError::Error(source)) => return Err(unusable(&lock_path)(source)),
+            }
         }
         let path = state_dir.join("session");
         // A file that is missing or torn by hand only costs the count, never the start.
@@ -89,8 +101,13 @@ mod tests {
         let first = Session::begin(&state_dir).unwrap();
         assert_eq!(first.number, 1);
         assert!(matches!(Session::begin(&state_dir), Err(Error::Taken(_))));
+        let second = thread::spawn({
+            let state_dir = state_dir.clone();
+            move || Session::begin(&state_dir).unwrap().number
+        });
+        thread::sleep(Duration::from_millis(200));
         drop(first);
-        assert_eq!(Session::begin(&state_dir).unwrap().number, 2);
+        assert_eq!(second.join().unwrap(), 2, "it waits for a moment");
     }
 
     #[test]

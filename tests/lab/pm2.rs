@@ -158,8 +158,12 @@ impl Pm2 {
 
     /// Starts the updater as its instructions say, waits until the validator runs, and saves the list.
     pub fn start_validator(&self) {
+        let before = self.starts();
         self.pm2(&["start", "run.sh", "--name", "sn8", "--", "--netuid", "8"]);
-        self.wait_until("ptn runs", |pm2| pm2.status("ptn") == "online");
+        self.wait_until("ptn runs", |pm2| {
+            // PM2 calls online what it has only just executed.
+            pm2.starts() > before && pm2.status("ptn") == "online"
+        });
         self.pm2(&["save"]);
     }
 

@@ -59,24 +59,26 @@ def load():
 
 
 def leave_one_behind():
-    """A process that has left its parent and its session."""
+    """A process that has left its parent and its session; there is no moment at which a SIGINT would end it."""
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.fork():
+        signal.signal(signal.SIGINT, interrupt)
         return
     os.setsid()
     if os.fork():
         os._exit(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         time.sleep(1)
 
 
 behaviour = words()
+# Who sees the start noted may count on this.
+if "stubborn" in behaviour:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 with open(ROOT / "starts", "a") as starts:
     starts.write(f"{os.getpid()}\n")
 if "crash" in behaviour:
     sys.exit("it crashes")
-if "stubborn" in behaviour:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 if "fork" in behaviour:
     leave_one_behind()
 if "slow" in behaviour:

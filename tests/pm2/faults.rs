@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::*;
@@ -56,7 +57,9 @@ async fn apps_whose_daemon_was_killed_are_stopped_before_it_comes_back() {
     lab.start_validator();
     let driver = driver(&lab);
     lab.signal_daemon("KILL");
-    lab.wait_until("it is dead", |lab| lab.daemon().is_none());
+    // Its title goes before its sockets do.
+    let socket = lab.home().join("rpc.sock");
+    lab.wait_until("it is dead", |_| UnixStream::connect(&socket).is_err());
     assert!(lab.processes().len() >= 2, "its apps go on without it");
     let seen = driver.inspect().await.unwrap();
     let reason = seen.reason.unwrap();

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 use super::arguments::Arguments;
 use super::context::{Context, Did, failure_of, retry};
 use super::workload::{Through, Workload};
-use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState};
+use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState, SyncState};
 use crate::runtime::{self, Runtime, Stopped};
+use crate::workload::Finding;
 
 /// How long a runtime that went away is waited for, to start again what was stopped. A workload must not
 /// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
@@ -238,6 +239,12 @@ pub(super) async fn confirm(context: &mut Context) -> Result<(), Failure> {
     context.step("confirm", until_it_answers(&workload)).await
 }
 
+/// Whether a workload that is not where it should be yet has said so itself.
+fn answers(finding: &Finding) -> bool {
+    let state = finding.standing.map(|standing| standing.state);
+    !matches!(state, Some(SyncState::Down | SyncState::Unclear))
+}
+
 async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
     let begun = Instant::now();
     let ready = workload.times().ready;
@@ -249,10 +256,14 @@ async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
                     .probe(&Through(&*workload.runtime, &inspection.parts))
                     .await;
                 match finding.health {
-                    Health::Healthy | Health::Starting => return Ok(Did::default()),
-                    Health::Degraded | Health::Failing | Health::Unknown => finding
-                        .reason
-                        .unwrap_or_else(|| "its probe finds it unwell".to_owned()),
+                    Health::Healthy => return Ok(Did::default()),
+                    // One that crashes at its start has begun to start, too.
+                    Health::Starting if answers(&finding) => return Ok(Did::default()),
+                    Health::Starting | Health::Degraded | Health::Failing | Health::Unknown => {
+                        finding
+                            .reason
+                            .unwrap_or_else(|| "its probe finds it unwell".to_owned())
+                    }
                 }
             }
             Ok(inspection) => {

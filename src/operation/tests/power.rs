@@ -1,6 +1,12 @@
 //! Starts, stops and restarts: what is done, what is done again, and that no workload stays stopped.
 
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use async_trait::async_trait;
+
 use super::*;
+use crate::protocol::{Health, SyncState};
+use crate::workload::{Finding, Inside, Kind, Standing};
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_stops_and_starts_once_and_its_record_says_so() {
@@ -245,5 +251,53 @@ async fn an_interrupted_stop_leaves_nothing_running_whoever_started_it() {
         );
         let after = fake.with(|state| (state.running, state.stops));
         assert_eq!(after, (false, stops), "{running} {run}");
+    }
+}
+
+/// Begins to start, again and again, until it was asked as often as this.
+struct SlowToAnswer(AtomicIsize);
+
+#[async_trait]
+impl Kind for SlowToAnswer {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn probe(&self, _inside: &dyn Inside) -> Finding {
+        let state = match self.0.fetch_sub(1, Ordering::Relaxed) {
+            1.. => SyncState::Down,
+            _ => SyncState::Syncing,
+        };
+        let standing = Standing {
+            state,
+            chain_height: None,
+            blocks_per_second: None,
+            seconds_left: None,
+        };
+        Finding {
+            standing: Some(standing),
+            ..Finding::new(Health::Starting, Some(format!("it is {state}")))
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_only_begun_to_start_is_not_up() {
+    for (asked, state) in [(3, State::Succeeded), (1000, State::Failed)] {
+        let directory = tempfile::tempdir().unwrap();
+        let fake = Fake::running();
+        let mut parts = parts(directory.path(), &fake, synced());
+        parts.workloads = vec![Workload::new(
+            Name::new("miner").unwrap(),
+            Arc::new(fake.clone()),
+            Arc::new(SlowToAnswer(AtomicIsize::new(asked))),
+            parts.workloads[0].times(),
+        )];
+        let (engine, _) = Engine::open(parts).await.unwrap();
+        let answer = engine.submit(restart("one")).await;
+        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+        engine.spawn();
+        let record = ended(&engine, "one").await;
+        assert_eq!(record.state, state, "{record:?}");
     }
 }

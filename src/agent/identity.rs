@@ -18,6 +18,7 @@ pub fn report(config: &Config, device: Device, session: u64, engine: &Engine) ->
         architecture: device.architecture,
         boot_id: device.boot_id,
         addresses: device.addresses.iter().map(ToString::to_string).collect(),
+        operations: engine.device_operations(),
         workloads: engine.capabilities(),
     }
 }

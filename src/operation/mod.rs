@@ -39,7 +39,7 @@ mod verify;
 mod workload;
 
 pub use engine::{Answer, Engine, Parts};
-pub use host::{Host, ThisHost};
+pub use host::{Boot, Host, ThisHost};
 pub use journal::Quarantined;
 pub use snapshots::{Snapshots, snapshot_reports};
 pub use validator::{Backups, Download, Script, Validator};

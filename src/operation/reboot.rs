@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Did, step};
-use super::host::Host;
+use super::host::{Boot, Host};
 use super::ledger::Ledger;
 use super::power::{START_PATIENCE, begin_run};
 use super::workload::Workload;
@@ -68,12 +68,16 @@ impl Rebooting<'_> {
             Ok(host) => host,
             Err(failure) => return Some(Err(failure)),
         };
-        let boot_id = match host.boot_id() {
-            Ok(boot_id) => boot_id,
+        let boot = match host.boot().await {
+            Ok(boot) => boot,
             Err(why) => return Some(Err(Failure::new(Reason::NotPossible, why))),
         };
         let running = self.running().await;
-        self.record.output = Some(json!({"boot_id": boot_id, "running": running}));
+        self.record.output = Some(json!({
+            "boot_id": boot.id,
+            "init_began": boot.init,
+            "running": running,
+        }));
         if self.record.dry_run {
             self.record.changed = Some(false);
             return Some(Ok(()));
@@ -173,18 +177,23 @@ impl Rebooting<'_> {
         step(self.ledger, self.record, "start", start).await
     }
 
-    /// After a start of the agent: the boot ids tell whether there was a boot.
+    /// After a start of the agent: this boot and that of before tell whether there was one in between.
     async fn recover(&mut self) -> Result<(), Failure> {
         let interrupted = |what: &str| Failure::new(Reason::Interrupted, what);
         let output = self.record.output.clone().unwrap_or_default();
-        let Some(before) = output["boot_id"].as_str() else {
+        let text = |key: &str| output[key].as_str().map(str::to_owned);
+        let Some(id) = text("boot_id") else {
             return Err(interrupted(
                 "the agent was interrupted before it began; ask again",
             ));
         };
+        let before = Boot {
+            id,
+            init: text("init_began"),
+        };
         let running = serde_json::from_value(output["running"].clone()).unwrap_or_default();
-        let now = self.device.host()?.boot_id();
-        let booted = now.as_deref().is_ok_and(|now| now != before);
+        let now = self.device.host()?.boot().await.ok();
+        let booted = now.as_ref().is_some_and(|now| now.is_another(&before));
         if booted {
             for step in &mut self.record.steps {
                 if step.name == "reboot" {
@@ -194,9 +203,11 @@ impl Rebooting<'_> {
             self.record.changed = Some(true);
         }
         self.record.output = Some(json!({
-            "boot_id": before,
+            "boot_id": before.id,
+            "init_began": before.init,
             "running": running,
-            "boot_id_now": now.as_deref().ok(),
+            "boot_id_now": now.as_ref().map(|now| &now.id),
+            "init_began_now": now.as_ref().and_then(|now| now.init.as_ref()),
         }));
         self.start(&running).await?;
         match booted {

@@ -30,6 +30,9 @@ pub struct DeviceReport {
     pub boot_id: String,
     /// Addresses, loopback left out.
     pub addresses: Vec<String>,
+    /// What the device itself can be asked, without a workload.
+    #[serde(default)]
+    pub operations: Vec<Operation>,
     /// The workloads and what each can do.
     pub workloads: Vec<Capability>,
 }

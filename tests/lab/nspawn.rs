@@ -47,9 +47,13 @@ unshare --pid --fork --mount-proc --propagation slave sh -c '
         mkdir "$temporary/srv" && mount -o loop "$image" "$temporary/srv" || exit
         set -- --bind="$temporary/srv:/srv" "$@"
     fi
-    systemd-nspawn --quiet --register=no --keep-unit --volatile=overlay --private-network --console=pipe \
-        --machine="${temporary##*/}" --directory="$root" --bind-ro="$target" "$@" --boot \
-        >"$temporary/console" 2>&1 </dev/null &
+    # It ends with this status where the machine boots anew, which is up to its caller.
+    { status=133
+      while [ $status = 133 ]; do
+        systemd-nspawn --quiet --register=no --keep-unit --volatile=overlay --private-network --console=pipe \
+            --machine="${temporary##*/}" --directory="$root" --bind-ro="$target" "$@" --boot
+        status=$?
+      done; } >"$temporary/console" 2>&1 </dev/null &
     echo "$temporary"
     read -r _' supervisor "$@"
 for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
@@ -173,6 +177,16 @@ impl Machine {
             .args([signal, &self.leader.to_string()])
             .status();
         assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has gone down by itself and is up again; what was not on its `/srv` is gone.
+    pub fn await_reboot(&mut self) {
+        let (before, started) = (self.leader, Instant::now());
+        while self.find_leader().is_none_or(|leader| leader == before) {
+            assert!(started.elapsed() < BOOT, "the machine does not go down");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.await_boot();
     }
 
     fn await_boot(&mut self) {

@@ -210,6 +210,7 @@ fn device(engine: &Engine, session: u64) -> DeviceReport {
         architecture: "aarch64".to_owned(),
         boot_id: "b".to_owned(),
         addresses: Vec::new(),
+        operations: engine.device_operations(),
         workloads: engine.capabilities(),
     }
 }

@@ -8,6 +8,7 @@ mod nspawn;
 
 mod deadman;
 mod faults;
+mod reboot;
 mod stop;
 
 use std::fs::File;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::logs;
 use super::Engine;
 use crate::protocol::{
-    Capability, Failure, Name, OperationId, OperationRecord, Refusal, SnapshotReport,
+    Capability, Failure, Name, Operation, OperationId, OperationRecord, Refusal, SnapshotReport,
     WorkloadReport,
 };
 
@@ -59,6 +59,12 @@ impl Engine {
             .values()
             .map(|lane| lane.workload.capability())
             .collect()
+    }
+
+    /// What the device itself can be asked.
+    pub fn device_operations(&self) -> Vec<Operation> {
+        let host = self.0.device.host.as_ref();
+        host.map(|_| Operation::Reboot).into_iter().collect()
     }
 
     /// The last lines of a workload's log.

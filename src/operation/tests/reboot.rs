@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::operation::Host;
+use crate::operation::{Boot, Host};
 
 /// A device that is told to boot, and boots where a test says so.
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ struct BoardState {
     boot: u32,
     told: u32,
     refuses: bool,
+    /// Its boots differ in when process 1 began only.
+    in_a_container: bool,
     /// Whether the workload ran when it was told.
     ran: Option<bool>,
     watched: Option<Fake>,
@@ -38,8 +40,14 @@ impl Board {
 
 #[async_trait]
 impl Host for Board {
-    fn boot_id(&self) -> Result<String, String> {
-        Ok(self.with(|state| format!("boot-{}", state.boot)))
+    async fn boot(&self) -> Result<Boot, String> {
+        Ok(self.with(|state| Boot {
+            id: match state.in_a_container {
+                true => "the host's".to_owned(),
+                false => format!("boot-{}", state.boot),
+            },
+            init: state.in_a_container.then(|| state.boot.to_string()),
+        }))
     }
 
     async fn reboot(&self) -> Result<(), String> {
@@ -144,6 +152,49 @@ async fn a_device_that_does_not_boot_runs_its_workloads_again() {
     let engine = board.open(directory.path(), &fake).await;
     let record = ended(&engine, "killed").await;
     assert_eq!(record.failure.unwrap().reason, Reason::Interrupted);
+    assert!(fake.with(|state| state.running));
+}
+
+#[tokio::test]
+async fn a_container_that_boots_on_the_kernel_of_its_host_has_booted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fake, board) = (Fake::running(), Board::default());
+    board.with(|state| state.in_a_container = true);
+    let engine = board.open(directory.path(), &fake).await;
+    engine.submit(reboot("boot", json!({}))).await;
+    until(|| board.with(|state| state.told) == 1).await;
+    engine.drain(Duration::from_secs(20)).await;
+    board.with(|state| state.boot += 1);
+    let engine = board.open(directory.path(), &fake).await;
+    let record = ended(&engine, "boot").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    let output = record.output.unwrap();
+    assert_eq!(
+        (&output["init_began"], &output["init_began_now"]),
+        (&json!("0"), &json!("1"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_that_was_told_and_never_goes_down_runs_its_workloads_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fake, board) = (Fake::running(), Board::default());
+    let engine = board.open(directory.path(), &fake).await;
+    let begun = tokio::time::Instant::now();
+    engine.submit(reboot("stays", json!({}))).await;
+    let id = OperationId::new("stays").unwrap();
+    while !engine.record(&id).unwrap().state.is_final() {
+        sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < Duration::from_secs(3600), "no end");
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(600));
+    let failure = engine.record(&id).unwrap().failure.unwrap();
+    assert_eq!(failure.reason, Reason::OutOfTime);
+    assert!(failure.message.contains("did not go down"), "{failure:?}");
+    assert_eq!(
+        board.with(|state| (state.told, state.ran)),
+        (1, Some(false))
+    );
     assert!(fake.with(|state| state.running));
 }
 

@@ -118,11 +118,14 @@ async fn serve(
     let Stable { engine, miner } = stable;
     let root = sensor::Root::default();
     let device = identity::report(&config, Device::detect(&root)?, session.number, &engine);
+    let workloads = match device.workloads.len() {
+        1 => "1 workload".to_owned(),
+        many => format!("{many} workloads"),
+    };
     tracing::info!(
-        "ostler {} on {}: looks after {} workloads",
+        "ostler {} on {}: looks after {workloads}",
         device.version,
-        device.id,
-        device.workloads.len()
+        device.id
     );
     let stop = CancellationToken::new();
     let front_ends = TaskTracker::new();

@@ -26,7 +26,7 @@ struct Log {
 /// Asks and prints.
 pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let path = format!("/v1/workloads/{}/logs?lines={}", args.workload, args.lines);
-    let log: Log = Client::new(global.socket()).get(&path).await?;
+    let log: Log = Client::new(global.socket()?).get(&path).await?;
     match global.json {
         true => print::json(&log)?,
         false => print::out(&log.log)?,

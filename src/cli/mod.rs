@@ -71,12 +71,16 @@ pub struct Global {
 impl Global {
     /// Where the agent listens: as it was said, else as configured, else as it is where nothing is configured.
     ///
-    /// Whoever may talk to the agent may not always read its configuration.
-    fn socket(&self) -> PathBuf {
-        let configured = || Config::load(self.config.as_deref()).unwrap_or_default();
-        match &self.socket {
-            Some(socket) => socket.clone(),
-            None => configured().http.socket,
+    /// # Errors
+    /// Where a configuration is named that cannot be read, or is wrong. The usual one is not named: whoever may talk to the
+    /// agent may not always read it.
+    fn socket(&self) -> Result<PathBuf, crate::config::Error> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        match Config::load(self.config.as_deref()) {
+            Err(error) if self.config.is_some() => Err(error),
+            config => Ok(config.unwrap_or_default().http.socket),
         }
     }
 }

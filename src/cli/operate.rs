@@ -113,7 +113,7 @@ async fn operate(
     no_wait: bool,
     global: &Global,
 ) -> anyhow::Result<Exit> {
-    let client = Client::new(global.socket());
+    let client = Client::new(global.socket()?);
     let command = Command {
         id: Some(id.clone()),
         ..command

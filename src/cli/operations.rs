@@ -33,7 +33,7 @@ struct Operations {
 
 /// Asks and prints.
 pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let client = Client::new(global.socket());
+    let client = Client::new(global.socket()?);
     match args.id {
         Some(id) if args.wait => {
             let ask = async {
@@ -73,9 +73,13 @@ fn list(all: &Operations) -> anyhow::Result<()> {
         print::table(&rows)?;
     }
     if let Some(last) = all.refusals.first() {
+        let refused = match all.refused {
+            1 => "1 command was".to_owned(),
+            many => format!("{many} commands were"),
+        };
         let message = format!(
-            "{} commands were refused since the agent started; the last, at {}: {}",
-            all.refused, last.at, last.failure.message
+            "{refused} refused since the agent started; the last, at {}: {}",
+            last.at, last.failure.message
         );
         print::table(&[vec![message.into()]])?;
     }

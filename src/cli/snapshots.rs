@@ -22,7 +22,7 @@ struct Snapshots {
 
 /// Asks and prints.
 pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let client = Client::new(global.socket());
+    let client = Client::new(global.socket()?);
     let path = format!("/v1/workloads/{}/snapshots", args.workload);
     let all: Snapshots = client.get(&path).await?;
     match global.json {

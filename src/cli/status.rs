@@ -21,7 +21,7 @@ struct Workloads {
 
 /// Asks and prints.
 pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let client = Client::new(global.socket());
+    let client = Client::new(global.socket()?);
     match args.workload {
         Some(name) => {
             let report: WorkloadReport = client.get(&format!("/v1/workloads/{name}")).await?;

@@ -57,6 +57,26 @@ async fn what_is_not_there_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_is_named_and_cannot_be_read_is_not_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bad.toml");
+    let name = file.to_str().unwrap();
+    let absent = run(ostler(&["--config", name, "status"])).await;
+    assert_eq!(absent.status, 64, "{absent:?}");
+    assert!(absent.stderr.contains(name), "{absent:?}");
+    std::fs::File::create(&file)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"colour = 3\n"))
+        .unwrap();
+    let wrong = run(ostler(&["--config", name, "operations"])).await;
+    assert_eq!(wrong.status, 64, "{wrong:?}");
+    assert!(wrong.stderr.contains("colour"), "{wrong:?}");
+    // Who says where the agent listens needs no configuration.
+    let agent = Agent::start().await;
+    let told = ask(&agent, &["--config", name, "status"]).await;
+    assert_eq!(told.status, 0, "{told:?}");
+}
+
+#[tokio::test]
 async fn logs_are_printed_as_they_are() {
     let agent = Agent::start().await;
     let log = ask(&agent, &["logs", "miner", "-n", "2"]).await;

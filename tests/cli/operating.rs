@@ -105,6 +105,11 @@ async fn a_refusal_ends_with_two_and_nothing_is_done() {
         ended.stderr.starts_with("ostler: the agent refused this: "),
         "{ended:?}"
     );
+    let listed = ask(&agent, &["operations"]).await;
+    assert!(
+        listed.stdout.contains("1 command was refused"),
+        "{listed:?}"
+    );
     let ended = ask(&agent, &["stop", "miner", "--grace", "999999"]).await;
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(agent.animal.running());

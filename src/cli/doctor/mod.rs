@@ -85,7 +85,10 @@ struct Findings {
 /// Looks at everything, and tells.
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     let (config, mut checks) = configuration(global);
-    let socket = global.socket();
+    // What is wrong with the configuration is among the findings already.
+    let socket = global
+        .socket()
+        .unwrap_or_else(|_| config.http.socket.clone());
     checks.extend(host::checks(&config).await);
     checks.push(state::check(&config));
     let agent = listener(&socket).await;

@@ -15,7 +15,6 @@ mod bare_host;
 mod broker_kills;
 mod fastsync;
 mod hostile;
-mod hung;
 mod killed;
 mod life;
 mod power_cut;

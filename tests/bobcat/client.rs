@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
-use crate::town::Town;
+use crate::registry::Registry;
+use crate::town::{MINER, Plan, Town, engine};
 
 /// The last release.
 const CLIENT: &str = "bobcat-miner==0.16.6";
@@ -18,17 +19,12 @@ fn bobcat() -> &'static Path {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bobcat-miner");
         let program = directory.join("bin/bobcat");
         if !program.exists() {
-            let made = directory.with_extension(std::process::id().to_string());
-            run(Command::new("python3").args(["-m", "venv"]).arg(&made));
-            run(Command::new(made.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", CLIENT]));
-            // Scripts name the interpreter by its path: made anew where the environment is to stay.
+            // One that was left half made is made anew: the program comes last.
             run(Command::new("python3")
                 .args(["-m", "venv", "--clear"])
                 .arg(&directory));
             run(Command::new(directory.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", CLIENT]));
-            std::fs::remove_dir_all(made).unwrap();
         }
         program
     })
@@ -171,6 +167,45 @@ fn it_reboots_and_a_reset_that_cannot_pull_leaves_the_miner_as_it_is() {
 }
 
 #[test]
+fn it_resets_and_syncs_fast() {
+    let registry = Registry::start();
+    registry.push(engine(), MINER, "miner:GA");
+    let plan = Plan {
+        environment: STILL,
+        image: &registry.image("miner:GA"),
+        ..Plan::default()
+    };
+    let town = Town::found("client-resets", &plan);
+    town.until_status("Synced");
+    let id = || {
+        let inspect = ["inspect", "-f", "{{.Id}}", town.name];
+        town.engine().docker(&inspect)
+    };
+    let before = id();
+    let succeeded = |operation: &str| {
+        let operations = town.operations();
+        let newest = &operations[0];
+        assert_eq!(newest["operation"], operation, "{operations:?}");
+        let record = town.agent.wait_for(newest["id"].as_str().unwrap());
+        assert_eq!(record["state"], "succeeded", "{record}");
+    };
+    let text = succeeds(&town, &with_host(&["reset", "-y"]));
+    assert!(text.contains("Boom! miner gone"), "{text}");
+    succeeded("reset");
+    assert_ne!(id(), before, "another container");
+    assert_eq!(town.starts(), 1, "on no data of before");
+
+    town.chain(1_190_434);
+    town.publish_snapshot(1_190_311);
+    town.until_status("Syncing");
+    let text = succeeds(&town, &with_host(&["fastsync", "-y"]));
+    assert!(text.contains("Syncing your miner"), "{text}");
+    succeeded("fastsync");
+    let near = town.until("it is near", |body| body["gap"] == "123");
+    assert_eq!((&near["status"], town.starts()), (&json!("Syncing"), 1));
+}
+
+#[test]
 fn its_autopilot_and_its_commands_cannot_destroy_a_load_in_progress() {
     let town = Town::start("client-load", STILL);
     town.until_status("Synced");
@@ -187,8 +222,20 @@ fn its_autopilot_and_its_commands_cannot_destroy_a_load_in_progress() {
     }
     assert!(town.operations().is_empty(), "{:?}", town.operations());
     assert_eq!(town.starts(), 1, "it was not started again");
-    town.set("state", "normal");
+
+    // A person has a way out, and is told of it.
+    let refused = town.post("resync");
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.body.contains("`ostler resync miner`"),
+        "{}",
+        refused.body
+    );
+    let resync = ["resync", "miner", "--from", "scratch", "--yes"];
+    let done = town.agent.cli(&resync);
+    assert!(done.status.success(), "{done:?}");
     town.until_status("Synced");
+    assert_eq!(town.operations().len(), 1, "{:?}", town.operations());
 }
 
 #[test]

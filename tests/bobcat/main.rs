@@ -7,9 +7,15 @@
 mod agent;
 #[path = "../lab/engine.rs"]
 mod engine;
+#[path = "../lab/registry.rs"]
+mod registry;
 
 mod client;
 mod doors;
+mod fastsync;
+mod golden;
 mod hung;
-mod states;
+mod reboot;
+mod reset;
+mod resync;
 mod town;

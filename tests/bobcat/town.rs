@@ -17,6 +17,12 @@ pub const MINER: &str = "ostler/testnode:latest";
 /// What the clients have built in: the stock credentials.
 pub const STOCK: &str = "bobcat:miner";
 
+/// What can be asked with them.
+pub const ACTIONS: [&str; 4] = ["reboot", "reset", "resync", "fastsync"];
+
+/// What the stock device says while a snapshot is being loaded.
+pub const LOADS: &str = "Miner is loading a snapshot, please keep your hotspot online.";
+
 /// More than anything that is well needs, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -30,11 +36,37 @@ pub fn engine() -> &'static Engine {
     })
 }
 
+/// What a town shall be like.
+pub struct Plan<'a> {
+    /// What the simulated miner is told.
+    pub environment: &'a [&'a str],
+    /// What it is made from.
+    pub image: &'a str,
+    /// Whether its engine is its own, and can be done harm.
+    pub own_engine: bool,
+    /// More keys of the workload, and of its table `[workload.snapshot]`.
+    pub workload: &'a str,
+    pub snapshot: &'a str,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self {
+            environment: &[],
+            image: MINER,
+            own_engine: false,
+            workload: "",
+            snapshot: "",
+        }
+    }
+}
+
 /// A device in a network of its own.
 pub struct Town {
     pub name: &'static str,
     namespace: Namespace,
-    server: Child,
+    /// Somebody who knows the chain and has files, and the open ports of the device.
+    servers: [Child; 2],
     pub agent: Agent,
     own: Option<Engine>,
 }
@@ -56,6 +88,18 @@ impl Namespace {
         own(&["link", "set", "eth1", "up"]);
         namespace
     }
+
+    /// Runs Python in it.
+    fn python(&self, arguments: &[&str]) -> Child {
+        Command::new("ip")
+            .args(["netns", "exec", &self.0, "python3"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
 }
 
 impl Drop for Namespace {
@@ -67,10 +111,16 @@ impl Drop for Namespace {
 }
 
 /// Before the agent: what it asks to reboot is written down and refused, and nothing that runs this machine can be reached.
-const CAGE: &str = "mount -t tmpfs none /run && PATH=$0:$PATH && export PATH && exec \"$@\"";
+/// The number of this boot is what a test says it is.
+const CAGE: &str = "mount -t tmpfs none /run && mount --bind $0/boot_id /proc/sys/kernel/random/boot_id && PATH=$0:$PATH && \
+                    export PATH && exec \"$@\"";
 
 /// What stands in the place of `reboot` and of `systemctl`.
-const NO_REBOOT: &str = "#!/bin/sh\necho reboot >>\"${0%/*}/asked\"\nexit 1\n";
+const NO_REBOOT: &str = "#!/bin/sh\necho reboot >>\"${0%/*}/asked\"\ntest -e \"${0%/*}/obeys\"\n";
+
+/// Who takes connections to the ports of a miner and of a shell.
+const PORTS: &str = "import socket,time\nkept = []\nfor port in 22, 44158:\n    kept.append(socket.create_server(('198.51.100.8', port)))\n\
+                     time.sleep(86400)";
 
 /// A directory with programs that come before all others.
 fn no_reboot(directory: &Path) {
@@ -89,28 +139,30 @@ fn no_reboot(directory: &Path) {
 impl Town {
     /// A miner that runs with this environment, and its device.
     pub fn start(name: &'static str, environment: &[&str]) -> Self {
-        Self::found(name, environment, None)
+        Self::found(
+            name,
+            &Plan {
+                environment,
+                ..Plan::default()
+            },
+        )
     }
 
-    /// The same with an engine of its own, that can be done harm.
-    pub fn with_engine(name: &'static str, environment: &[&str]) -> Self {
-        let engine = Engine::start();
-        engine.import_testnode(MINER);
-        Self::found(name, environment, Some(engine))
-    }
-
-    fn found(name: &'static str, environment: &[&str], own: Option<Engine>) -> Self {
+    /// A town by a plan.
+    pub fn found(name: &'static str, plan: &Plan<'_>) -> Self {
+        let own = plan.own_engine.then(|| {
+            let engine = Engine::start();
+            engine.import_testnode(MINER);
+            engine
+        });
         let namespace = Namespace::new(name);
         let mut agent = Agent::new("");
         let chain = agent.path("chain");
         std::fs::create_dir(&chain).unwrap();
         let data = agent.path("data");
         std::fs::create_dir(&data).unwrap();
-        agent.configure(&config(
-            name,
-            &own.as_ref().unwrap_or_else(|| engine()).socket(),
-            &data,
-        ));
+        let socket = own.as_ref().unwrap_or_else(|| engine()).socket();
+        agent.configure(&config(name, &socket, &data, plan));
         let fakes = agent.path("fakes");
         no_reboot(&fakes);
         agent.through(&[
@@ -125,28 +177,21 @@ impl Town {
             CAGE,
             fakes.to_str().unwrap(),
         ]);
-        let server = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &namespace.0,
-                "python3",
-                "-m",
-                "http.server",
-                "8000",
-                "--bind",
-                "127.0.0.1",
-            ])
-            .arg("--directory")
-            .arg(&chain)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let chain = chain.to_str().unwrap();
+        let serve = [
+            "-m",
+            "http.server",
+            "8000",
+            "--bind",
+            "127.0.0.1",
+            "--directory",
+            chain,
+        ];
+        let servers = [namespace.python(&serve), namespace.python(&["-c", PORTS])];
         let mut town = Self {
             name,
             namespace,
-            server,
+            servers,
             agent,
             own,
         };
@@ -155,6 +200,7 @@ impl Town {
             .set_len(4 << 20)
             .unwrap();
         town.chain(1_187_280);
+        town.number_boot();
         let volume = format!("{}:/var/data", data.display());
         let mut arguments = vec![
             "--network",
@@ -164,13 +210,68 @@ impl Town {
             "--volume",
             &volume,
         ];
-        for variable in environment {
+        for variable in plan.environment {
             arguments.extend(["--env", variable]);
         }
-        arguments.push(MINER);
+        arguments.push(plan.image);
         town.engine().run_container(name, &arguments);
         town.agent.start();
         town
+    }
+
+    /// Another number for the next boot.
+    fn number_boot(&self) {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap();
+        self.agent.put("fakes/boot_id", &id);
+    }
+
+    /// From now on the system goes down where it is asked to, or so it says.
+    pub fn obey_reboots(&self) {
+        self.agent.put("fakes/obeys", "");
+    }
+
+    /// What the system does when it boots: the agent ends, and is started in another boot.
+    pub fn boot(&mut self) {
+        assert!(self.agent.terminate().success(), "{}", self.agent.log());
+        self.number_boot();
+        self.agent.start();
+    }
+
+    /// Has the miner load a snapshot of its chain by itself, and waits until it has.
+    pub fn load(&self, height: u64) {
+        let text = height.to_string();
+        let file = format!("/var/data/snap/own-{height}");
+        let inside = |words: &[&str]| {
+            self.engine()
+                .docker(&[&["exec", self.name], words].concat())
+        };
+        inside(&["testnode", "mint", "--height", &text, &file]);
+        assert_eq!(inside(&["miner", "snapshot", "load", &file]), "ok");
+        inside(&["rm", &file]);
+    }
+
+    /// Has somebody else's snapshot of the chain, of this height, where the device looks for one.
+    pub fn publish_snapshot(&self, height: u64) {
+        let text = height.to_string();
+        let file = format!("/var/data/snap/minted-{height}");
+        let mint = [
+            "exec", self.name, "testnode", "mint", "--height", &text, &file,
+        ];
+        self.engine().docker(&mint);
+        let minted = self.agent.path(&format!("data/snap/minted-{height}"));
+        let served = self.agent.path(&format!("chain/snap-{height}"));
+        std::fs::copy(&minted, served).unwrap();
+        std::fs::remove_file(minted).unwrap();
+        self.agent.put(
+            "chain/latest-snap.json",
+            &serde_json::json!({"height": height, "hash": "AAAA"}).to_string(),
+        );
+    }
+
+    /// Who serves files says nothing from now on, or goes on.
+    pub fn hush_server(&self, hushed: bool) {
+        let signal = if hushed { "-STOP" } else { "-CONT" };
+        run("kill", &[signal, &self.servers[0].id().to_string()]);
     }
 
     pub fn engine(&self) -> &Engine {
@@ -295,21 +396,27 @@ impl Drop for Town {
         self.engine().thaw();
         self.engine()
             .try_docker(&["rm", "--force", "--volumes", self.name]);
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        for server in &mut self.servers {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
     }
 }
 
-fn config(container: &str, socket: &Path, data: &Path) -> String {
+fn config(container: &str, socket: &Path, data: &Path, plan: &Plan<'_>) -> String {
+    let Plan {
+        workload, snapshot, ..
+    } = plan;
     format!(
         "[device]\nid = \"attic\"\n[bobcat]\nlisten = \"0.0.0.0:80\"\nstock-credentials = true\n\
-         ota-version = \"1.0.2.75\"\nspeed-download = \"http://127.0.0.1:8000/4M\"\n\
+         frequency-plan = \"us915\"\nota-version = \"1.0.2.75\"\nspeed-download = \"http://127.0.0.1:8000/4M\"\n\
          speed-upload = \"http://127.0.0.1:8000/4M\"\n\
          [[workload]]\nname = \"miner\"\nkind = \"helium\"\nready-timeout = 60\nprobe-interval = 5\ndata-dir = {data:?}\n\
-         identity-files = [\"miner/swarm_key\"]\n\
+         identity-files = [\"miner/swarm_key\"]\n{workload}\n\
          runtime = {{ docker = {{ container = \"{container}\", socket = {socket:?} }} }}\n\
          [workload.helium]\nchain-height-url = \"http://127.0.0.1:8000/height\"\nchain-height-interval = 5\n\
-         [workload.snapshot]\nreserve-mib = 1\nprogress-within = 60\n"
+         snapshot-url = \"http://127.0.0.1:8000/latest-snap.json\"\n\
+         [workload.snapshot]\nreserve-mib = 1\nprogress-within = 60\n{snapshot}\n"
     )
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn ask(hall: &Hall, action: Action) -> (StatusCode, String) {
         return refused("another request is just being taken");
     };
     let view = View::now(engine, Some(miner));
-    if let Some(why) = in_the_way(engine, miner, &view) {
+    if let Some(why) = in_the_way(engine, miner, action, &view) {
         return refused(&why);
     }
     let begun = match begin(engine, miner, action).await {
@@ -112,7 +112,7 @@ fn refused(why: &str) -> (StatusCode, String) {
 }
 
 /// What speaks against it: work that has not ended, or a load that would be lost.
-fn in_the_way(engine: &Engine, miner: &Miner, view: &View) -> Option<String> {
+fn in_the_way(engine: &Engine, miner: &Miner, action: Action, view: &View) -> Option<String> {
     let at_work = engine.records().into_iter().rev().find(|record| {
         let concerns =
             record.workload.as_ref() == Some(&miner.name) && !record.operation.is_beside_the_lane();
@@ -125,16 +125,26 @@ fn in_the_way(engine: &Engine, miner: &Miner, view: &View) -> Option<String> {
         ));
     }
     let lasted = view.lasted();
-    match view.phase {
+    let why = match view.phase {
         Phase::Loading if lasted < LOAD => {
-            Some("the miner is loading a snapshot, and would have to begin again".to_owned())
+            "the miner is loading a snapshot, and would have to begin again".to_owned()
         }
-        Phase::Silent if !view.is_cut_off() && lasted < SILENCE => Some(format!(
+        Phase::Silent if !view.is_cut_off() && lasted < SILENCE => format!(
             "the miner has not answered for {lasted} s and may be loading a snapshot; ask again in {} min",
             (SILENCE - lasted).div_ceil(60)
-        )),
-        _ => None,
-    }
+        ),
+        _ => return None,
+    };
+    // Tools ask whatever the state is; a person who means it has the command line.
+    let command = match action {
+        Action::Reboot => "ostler reboot".to_owned(),
+        Action::Reset | Action::Resync | Action::Fastsync => {
+            format!("ostler {} {}", action.operation(), miner.name)
+        }
+    };
+    Some(format!(
+        "{why}. On the device, `{command}` does it all the same"
+    ))
 }
 
 /// Hands the request to the engine, in a task of its own: a requester who hangs up does not interrupt the journal.

@@ -121,9 +121,9 @@ fn is_gone(view: &View) -> bool {
     view.phase == Phase::Gone || (view.phase == Phase::GoingDown && !view.runs())
 }
 
-/// Whether what the miner has said is of no account: it is not there, or it is being made anew.
+/// Whether what the miner has said is of no account: it is not there, it is being made anew, or it says nothing now.
 fn is_hidden(view: &View) -> bool {
-    is_rebuilt(view) || is_gone(view) || view.is_cut_off()
+    is_rebuilt(view) || is_gone(view) || view.is_cut_off() || view.phase == Phase::Loading
 }
 
 fn is_well(phase: Phase) -> bool {

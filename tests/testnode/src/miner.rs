@@ -38,10 +38,12 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 fn answer(words: &[&str]) -> Answer {
-    if words == ["print_keys"] {
+    let command = words.join(" ");
+    if command == "print_keys" {
+        wait_while_mute(&command);
         return print_keys();
     }
-    let Some(facts) = wait_for_answer() else {
+    let Some(facts) = wait_for_answer(&command) else {
         return Answer(NO_PING.to_owned(), 1);
     };
     if facts.settings.state == State::Erroring {
@@ -68,7 +70,7 @@ fn answer(words: &[&str]) -> Answer {
 }
 
 /// The facts, as soon as the node answers; `None` when it does not respond to pings.
-fn wait_for_answer() -> Option<Facts> {
+fn wait_for_answer(command: &str) -> Option<Facts> {
     loop {
         let Ok(Reply::Facts(facts)) = control::ask(&control::directory(), &Request::Facts, None)
         else {
@@ -78,11 +80,26 @@ fn wait_for_answer() -> Option<Facts> {
             State::Down => return None,
             State::Hung | State::Loading => thread::sleep(AGAIN),
             _ if facts.loading => thread::sleep(AGAIN),
+            _ if is_mute(&facts, command) => thread::sleep(AGAIN),
             _ => {
                 thread::sleep(Duration::from_secs_f64(facts.settings.answer_delay));
                 return Some(*facts);
             }
         }
+    }
+}
+
+/// Whether nobody answers this one.
+fn is_mute(facts: &Facts, command: &str) -> bool {
+    facts.settings.mute.split(',').any(|mute| mute == command)
+}
+
+/// Of what is answered without the node.
+fn wait_while_mute(command: &str) {
+    while let Ok(Reply::Facts(facts)) = control::ask(&control::directory(), &Request::Facts, None)
+        && is_mute(&facts, command)
+    {
+        thread::sleep(AGAIN);
     }
 }
 

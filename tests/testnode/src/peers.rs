@@ -7,9 +7,9 @@ use crate::table;
 /// More sessions than this make a node connected.
 const SESSIONS: usize = 5;
 
-/// Whether the node has found its peers; one without blocks has not.
+/// Whether the node has found its peers; one without blocks has not, nor one that has only just been started.
 pub fn joined(facts: &Facts) -> bool {
-    facts.height > 1
+    facts.height > 1 && facts.uptime >= facts.settings.join_delay
 }
 
 /// The kind of address translation that the node believes to be behind.

@@ -61,6 +61,10 @@ pub struct Settings {
     pub sync: bool,
     /// `relayed`: whether the peer book shows a relay and a symmetric NAT.
     pub relayed: bool,
+    /// `join-delay`: seconds after the start before the node has found its peers.
+    pub join_delay: f64,
+    /// `mute`: commands that get no answer while all others do, with commas in between: `peer book -s,info region`.
+    pub mute: String,
     /// `wide`: tables that are not cut to a terminal's width.
     pub wide: bool,
     /// `answer-delay`: seconds before each answer of the command line.
@@ -98,6 +102,8 @@ impl Default for Settings {
             region: "region_us915".to_owned(),
             sync: false,
             relayed: false,
+            join_delay: 0.0,
+            mute: String::new(),
             wide: false,
             answer_delay: 0.0,
             load_time: 0.0,
@@ -113,7 +119,7 @@ impl Default for Settings {
 }
 
 /// The keys, as `set` and the settings file name them.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 23] = [
     "state",
     "rate",
     "sync-rate",
@@ -125,6 +131,8 @@ pub const KEYS: [&str; 21] = [
     "region",
     "sync",
     "relayed",
+    "join-delay",
+    "mute",
     "wide",
     "answer-delay",
     "load-time",
@@ -171,6 +179,8 @@ impl Settings {
             "region" => value.clone_into(&mut self.region),
             "sync" => self.sync = parse(value)?,
             "relayed" => self.relayed = parse(value)?,
+            "join-delay" => self.join_delay = number(value)?,
+            "mute" => value.clone_into(&mut self.mute),
             "wide" => self.wide = parse(value)?,
             "answer-delay" => self.answer_delay = number(value)?,
             "load-time" => self.load_time = number(value)?,

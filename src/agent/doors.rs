@@ -1,5 +1,8 @@
 //! Where the local APIs listen and whom they believe, of the configuration.
 
+use std::fmt::Display;
+use std::path::Path;
+
 use anyhow::Context as _;
 
 use crate::config::{self, Config, secret};
@@ -10,9 +13,7 @@ use crate::protocol::Name;
 /// The settings of the local API; `id` is the device's.
 pub fn settings(config: &Config, id: &Name) -> anyhow::Result<Settings> {
     let token = match &config.http.token_file {
-        Some(file) => Some(
-            Token::new(secret::read(file)?.expose()).with_context(|| file.display().to_string())?,
-        ),
+        Some(file) => Some(made_of("http.token-file", file, Token::new)?),
         None => None,
     };
     Ok(Settings {
@@ -24,6 +25,21 @@ pub fn settings(config: &Config, id: &Name) -> anyhow::Result<Settings> {
         token,
         bobcat: bobcat_settings(&config.bobcat)?,
     })
+}
+
+/// What a secret makes. One that is of no use is a mistake in the configuration; one that is not there may come.
+fn made_of<T, E: Display>(
+    key: &'static str,
+    file: &Path,
+    make: impl FnOnce(&str) -> Result<T, E>,
+) -> anyhow::Result<T> {
+    let unusable = |problem| config::Error::Unusable { key, problem };
+    let secret = match secret::read(file) {
+        Err(error) if error.is_lasting() => return Err(unusable(error.to_string()).into()),
+        read => read?,
+    };
+    let made = make(secret.expose());
+    Ok(made.map_err(|problem| unusable(format!("{}: {problem}", file.display())))?)
 }
 
 /// The miner that the Bobcat-compatible API shows.
@@ -42,10 +58,7 @@ fn bobcat_settings(config: &config::Bobcat) -> anyhow::Result<Option<bobcat::Set
         return Ok(None);
     };
     let credentials = match &config.password_file {
-        Some(file) => Some(
-            Credentials::new(secret::read(file)?.expose())
-                .with_context(|| file.display().to_string())?,
-        ),
+        Some(file) => Some(made_of("bobcat.password-file", file, Credentials::new)?),
         None => config.stock_credentials.then(Credentials::stock),
     };
     let own_version = || env!("CARGO_PKG_VERSION").to_owned();
@@ -86,6 +99,31 @@ mod tests {
         config.stock_credentials = true;
         let open = bobcat_settings(&config).unwrap().unwrap();
         assert!(open.credentials.is_some());
+    }
+
+    #[test]
+    fn a_secret_that_is_of_no_use_is_a_mistake_in_the_configuration_and_one_that_is_absent_is_not()
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        let ends = |config: &Config| {
+            let error = settings(config, &Name::new("attic").unwrap()).unwrap_err();
+            (error.is::<config::Error>(), error.to_string())
+        };
+        let mut config = Config::default();
+        config.http.token_file = Some(file.clone());
+        assert!(!ends(&config).0);
+        for (content, mode, why) in [
+            ("short", 0o600, "5 characters"),
+            ("0123456789abcdef", 0o644, "644"),
+        ] {
+            crate::durable::write(&file, content.as_bytes(), mode).unwrap();
+            let (is_mistake, told) = ends(&config);
+            assert!(
+                is_mistake && told.starts_with("http.token-file: ") && told.contains(why),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{ClockSync, Timestamp};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
@@ -92,10 +92,11 @@ pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending
         },
     );
     let served = served.await;
-    if served.is_err() {
-        recover(&engine).await;
+    match served {
+        // As an error of the configuration it would be the last start, and this one is not done.
+        Err(error) if !recover(&engine).await => Err(anyhow::anyhow!("{error:#}")),
+        served => served,
     }
-    served
 }
 
 /// What looks after the workloads.
@@ -212,10 +213,10 @@ async fn serve(
 }
 
 /// Finishes what an earlier agent left at work, although this one cannot serve: a token that cannot be read, say,
-/// must not keep a workload stopped.
-async fn recover(engine: &Engine) {
+/// must not keep a workload stopped. Says whether all of it is done.
+async fn recover(engine: &Engine) -> bool {
     if !engine.is_busy() {
-        return;
+        return true;
     }
     tracing::warn!("the agent cannot serve; what was at work before is finished first");
     engine.spawn();
@@ -226,7 +227,7 @@ async fn recover(engine: &Engine) {
     };
     // What takes longer is in the journal, for the next start.
     let _ = timeout(RECOVERY, idle).await;
-    engine.drain(DRAIN).await;
+    engine.drain(DRAIN).await
 }
 
 /// Returns when discovery finds something new; never where the workloads are configured.
@@ -273,12 +274,25 @@ fn reporter(
     let groups = config.device.groups.clone();
     let parts = report::Parts {
         settings: report::Settings::new(mqtt, id.clone(), groups, session.number),
-        keys: TrustedKeys::read(&config.commands.trusted_keys)?,
+        keys: trusted_keys(config)?,
         engine: engine.clone(),
         device: device.clone(),
         clock: clock.clone(),
     };
     Ok(Some(Reporter::new(parts)))
+}
+
+/// A key that is there and is none is a mistake in the configuration.
+fn trusted_keys(config: &Config) -> anyhow::Result<TrustedKeys> {
+    let keys = TrustedKeys::read(&config.commands.trusted_keys);
+    keys.map_err(|error| match error.is_lasting {
+        true => config::Error::Unusable {
+            key: "commands.trusted-keys",
+            problem: error.to_string(),
+        }
+        .into(),
+        false => error.into(),
+    })
 }
 
 /// The directories whose disks are watched.

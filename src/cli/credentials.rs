@@ -23,6 +23,7 @@ pub(super) fn located(mut config: Config) -> Config {
     }
     files.extend(&mut config.commands.trusted_keys);
     files.extend(&mut config.http.token_file);
+    files.extend(&mut config.bobcat.password_file);
     for workload in &mut config.workload {
         let bucket = workload.bucket.as_mut();
         files.extend(bucket.and_then(|bucket| bucket.config_file.as_mut()));

@@ -42,7 +42,8 @@ impl Needs {
         if let Some(directory) = config.http.socket.parent() {
             needs.write(directory);
         }
-        needs.low_port = config.http.listen.iter().any(|at| at.port() < PRIVILEGED);
+        let mut listens = config.http.listen.iter().chain(&config.bobcat.listen);
+        needs.low_port = listens.any(|at| at.port() < PRIVILEGED);
         for workload in &config.workload {
             needs.add(workload);
         }
@@ -254,5 +255,19 @@ mod tests {
             text.contains("CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_port_of_the_bobcat_api_counts_as_the_others_do() {
+        for (port, needed) in [(80, true), (1023, true), (1024, false), (8080, false)] {
+            let text = needs(&format!(
+                "[bobcat]\nlisten = \"0.0.0.0:{port}\"\n{CONFIGURED}"
+            ));
+            assert_eq!(
+                text.contains("CAP_NET_BIND_SERVICE"),
+                needed,
+                "{port}: {text}"
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::error::Problems;
 use super::seconds::Seconds;
 use super::secret;
 use super::section::section;
+use super::workload::{Kind, Workload};
 use crate::protocol::Name;
 use crate::web::Url;
 
@@ -39,7 +40,17 @@ section! {
 }
 
 impl Bobcat {
-    pub(super) fn check(&self, problems: &mut Problems) {
+    pub(super) fn check(&self, workloads: &[Workload], problems: &mut Problems) {
+        let is_shown = |workload: &Workload| {
+            workload.kind == Kind::Helium && Some(&workload.name) == self.workload.as_ref()
+        };
+        // Without any the agent looks for one, and may find it later.
+        if self.workload.is_some() && !workloads.is_empty() && !workloads.iter().any(is_shown) {
+            problems.add(
+                "bobcat.workload",
+                "there is no such workload of kind helium",
+            );
+        }
         if let Some(file) = &self.password_file {
             secret::check_path("bobcat.password-file", file, problems);
             if self.stock_credentials {

@@ -23,6 +23,14 @@ pub enum Error {
         /// What is wrong, in the order of the checks; never empty.
         problems: Vec<Problem>,
     },
+    /// What a key names is there and is of no use.
+    #[error("{key}: {problem}")]
+    Unusable {
+        /// The key, such as `http.token-file`.
+        key: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
 }
 
 /// One thing that is wrong.

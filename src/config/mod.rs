@@ -185,7 +185,7 @@ impl Config {
         }
         self.commands.check(problems);
         self.http.check(problems);
-        self.bobcat.check(problems);
+        self.bobcat.check(&self.workload, problems);
         workload::check_all(&self.workload, problems);
     }
 }

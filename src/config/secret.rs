@@ -40,6 +40,13 @@ pub struct Error {
     problem: Reason,
 }
 
+impl Error {
+    /// Whether waiting is no help: a file that is not there may be on a disk that is mounted later.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self.problem, Reason::Unreadable(_))
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("{0}")]
@@ -225,7 +232,9 @@ mod tests {
             (&large, "larger"),
         ] {
             let file = file(content, 0o600);
-            let message = read(file.path()).unwrap_err().to_string();
+            let error = read(file.path()).unwrap_err();
+            assert!(error.is_lasting());
+            let message = error.to_string();
             assert!(message.contains(why), "{message}");
             assert!(message.contains(&file.path().display().to_string()));
         }
@@ -236,6 +245,8 @@ mod tests {
                 .contains("regular")
         );
         assert!(read(Path::new("/dev/null")).is_err());
+        let absent = read(Path::new("/nonexistent/secret")).unwrap_err();
+        assert!(!absent.is_lasting());
     }
 
     #[test]

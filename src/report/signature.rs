@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Failure, Reason};
@@ -41,6 +41,8 @@ pub fn message(addressee: &str, operation: &str, command: &str) -> String {
 pub struct BadKey {
     path: PathBuf,
     problem: String,
+    /// Whether waiting is no help: the file was read.
+    pub is_lasting: bool,
 }
 
 /// The keys whose commands are taken. Without any, signatures are not asked for.
@@ -103,9 +105,12 @@ fn read_key(path: &Path) -> Result<[u8; 32], BadKey> {
     let bad = |problem: String| BadKey {
         path: path.to_owned(),
         problem,
+        is_lasting: true,
     };
-    let der =
-        SubjectPublicKeyInfoDer::from_pem_file(path).map_err(|error| bad(error.to_string()))?;
+    let der = SubjectPublicKeyInfoDer::from_pem_file(path).map_err(|error| BadKey {
+        is_lasting: !matches!(error, pem::Error::Io(_)),
+        ..bad(error.to_string())
+    })?;
     let key = der
         .strip_prefix(&ED25519_PREFIX)
         .ok_or_else(|| bad("it is a key of another kind".to_owned()))?;
@@ -191,9 +196,14 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_key_is_named() {
-        let error = TrustedKeys::read(&[PathBuf::from("/nonexistent/key.pem")])
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("/nonexistent/key.pem"), "{error}");
+        let error = TrustedKeys::read(&[PathBuf::from("/nonexistent/key.pem")]).unwrap_err();
+        assert!(!error.is_lasting, "{error}");
+        assert!(
+            error.to_string().contains("/nonexistent/key.pem"),
+            "{error}"
+        );
+        let other = tempfile::NamedTempFile::new().unwrap();
+        let error = TrustedKeys::read(&[other.path().to_owned()]).unwrap_err();
+        assert!(error.is_lasting, "{error}");
     }
 }

@@ -35,6 +35,23 @@ fn a_wrong_configuration_ends_with_64_and_names_the_line() {
 }
 
 #[test]
+fn a_secret_of_no_use_ends_with_64_and_names_the_key() {
+    let agent = Agent::new("");
+    let token = agent.path("token");
+    agent.put("token", "0123456789abcdef");
+    let text = std::fs::read_to_string(agent.path("ostler.toml")).unwrap();
+    let text = text.replace("[http]\n", &format!("[http]\ntoken-file = {token:?}\n"));
+    agent.put("ostler.toml", &text);
+    let run = agent.cli(&["run"]);
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(64), "{told}");
+    assert!(
+        told.contains("http.token-file") && told.contains("644"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_reload_applies_what_it_can_and_keeps_what_was_right() {
     let miner = Miner::start("reload");
     let mut agent = Agent::new(&config(miner.0, None));

@@ -73,8 +73,10 @@ impl Dice<'_> {
         // Few bits after the point: the shortest decimal may then be one of two that are equally near.
         let coarse =
             (1023 + self.roll() % 60) << 52 | self.roll() >> 12 & (u64::MAX << self.below(48));
-        match self.below(5) {
+        match self.below(6) {
             3 => format!("{}", f64::from_bits(coarse)),
+            // Where doubles begin to lie closer: their neighbours are not equally near.
+            4 => format!("{:e}", f64::from_bits((963 + self.roll() % 120) << 52)),
             0 => self.one(&WEIRD).to_owned(),
             1 if float.is_finite() => format!("{float:e}"),
             2 if float.is_finite() && float.abs() < 1e30 => format!("{float:?}"),

@@ -9,8 +9,14 @@ use super::{Number, Text, Value};
 
 /// Appends a string in quotes.
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &Text) {
-    let mut lone = text.lone_surrogates().iter().peekable();
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     out.push(b'"');
+    if text.lossy().as_bytes().iter().all(is_plain) {
+        out.extend(text.lossy().as_bytes());
+        out.push(b'"');
+        return;
+    }
+    let mut lone = text.lone_surrogates().iter().peekable();
     for (offset, character) in text.lossy().char_indices() {
         match lone.next_if(|(at, _)| *at == offset) {
             Some((_, surrogate)) => push_unit(out, *surrogate),
@@ -75,15 +81,36 @@ pub(crate) fn push_float(out: &mut Vec<u8>, float: f64) {
         out.extend(name);
         return;
     }
+    // Where `repr` is positional, `zmij` has the same layout; it takes a tenth of the time.
+    let positional = float == 0.0 || (1e-4..1e16).contains(&float.abs());
+    let mut fast = zmij::Buffer::new();
+    let fast = fast.format_finite(float);
+    if let Some((_, decimals)) = fast.split_once('.')
+        && positional
+        && !is_tie(
+            float,
+            if decimals == "0" {
+                0
+            } else {
+                decimals.len() as i32
+            },
+        )
+    {
+        out.extend(fast.as_bytes());
+        return;
+    }
     // Rust's `{:e}` yields the same shortest digits: `-1.2345e-7`, 24 characters at most.
     let mut scientific = Stack::<32>::default();
     let _ = write!(scientific, "{:e}", float.abs());
     let (mut digits, mut exponent) = Digits::of(scientific.bytes());
-    if is_tie(float, &digits, exponent) {
+    if is_tie(float, digits.count as i32 - 1 - exponent) {
         let decimals = digits.count - 1;
-        scientific = Stack::default();
-        let _ = write!(scientific, "{:.decimals$e}", float.abs());
-        (digits, exponent) = Digits::of(scientific.bytes());
+        let mut even = Stack::<32>::default();
+        let _ = write!(even, "{:.decimals$e}", float.abs());
+        // Below a power of two doubles are closer to each other: the even one of the two may be another double.
+        if even.reads_as(float.abs()) {
+            (digits, exponent) = Digits::of(even.bytes());
+        }
     }
     let count = digits.count;
     let digits = &digits.bytes[..count];
@@ -149,12 +176,12 @@ impl Digits {
     }
 }
 
-/// Whether two decimals of so many digits are equally near to `float`. `{:e}` then takes either of the
+/// Whether two numbers of so many `decimals` are equally near to `float`. `{:e}` then takes either of the
 /// two, while Python takes the one with the even last digit, as Rust does when told how many digits.
 ///
 /// That is so if the exact decimal expansion has just one digit more, which is then a 5. An odd number
 /// of 2^-k has k decimals; a multiple of two needs no look, for no double is a tie at a whole digit.
-fn is_tie(float: f64, digits: &Digits, exponent: i32) -> bool {
+fn is_tie(float: f64, decimals: i32) -> bool {
     let bits = float.to_bits();
     let fraction = bits & ((1 << 52) - 1);
     let biased = (bits >> 52 & 0x7ff) as i32;
@@ -166,8 +193,8 @@ fn is_tie(float: f64, digits: &Digits, exponent: i32) -> bool {
     if significand == 0 {
         return false;
     }
-    let decimals = 1075 - biased.max(1) - significand.trailing_zeros() as i32;
-    decimals > 0 && digits.count as i32 - 1 - exponent == decimals - 1
+    let all = 1075 - biased.max(1) - significand.trailing_zeros() as i32;
+    all > 0 && decimals == all - 1
 }
 
 /// Appends any value.
@@ -221,6 +248,10 @@ impl<const N: usize> Default for Stack<N> {
 impl<const N: usize> Stack<N> {
     fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    fn reads_as(&self, float: f64) -> bool {
+        std::str::from_utf8(self.bytes()).is_ok_and(|text| text.parse() == Ok(float))
     }
 }
 

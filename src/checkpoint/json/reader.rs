@@ -129,6 +129,21 @@ impl<R: Read> Reader<R> {
         self.next_key_within(first)
     }
 
+    /// Steps to the value of this key where it is the next one, and stands as `json.dumps` writes it. It need not be found
+    /// where it is: what is between two pieces of the file is left to [`Reader::next_key`].
+    pub(crate) fn step_to(&mut self, name: &str, first: bool) -> bool {
+        let separator: &[u8] = if first { b"\"" } else { b", \"" };
+        let rest = &self.buffer[self.at..self.end];
+        let after = rest
+            .strip_prefix(separator)
+            .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+            .and_then(|rest| rest.strip_prefix(b"\": "));
+        let Some(after) = after else { return false };
+        self.at = self.end - after.len();
+        self.arm();
+        true
+    }
+
     /// Steps to the next element, or out of the list. `first` says whether none was read yet.
     pub(crate) fn next_element(&mut self, first: bool) -> Result<bool> {
         self.skip_space()?;
@@ -301,7 +316,15 @@ impl<R: Read> Reader<R> {
         self.depth -= 1;
     }
 
+    #[inline]
     pub(super) fn skip_space(&mut self) -> Result<()> {
+        match self.buffer[self.at..self.end].first() {
+            Some(byte) if *byte > b' ' => Ok(()),
+            _ => self.skip_any_space(),
+        }
+    }
+
+    fn skip_any_space(&mut self) -> Result<()> {
         while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = self.peek()? {
             self.at += 1;
             if byte == b'\n' {

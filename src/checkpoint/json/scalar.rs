@@ -120,6 +120,9 @@ impl<R: Read> Reader<R> {
 
     pub(super) fn number_within(&mut self) -> Result<Number> {
         self.skip_space()?;
+        if let Some(number) = self.plain_number() {
+            return Ok(number);
+        }
         self.scratch.clear();
         let negative = self.peek()? == Some(b'-');
         if negative {
@@ -158,6 +161,21 @@ impl<R: Read> Reader<R> {
             self.digits()?;
         }
         self.parsed(integer)
+    }
+
+    /// A number as most are, `-12` or `0.25e-07`, that is in the buffer with what follows it; all else takes the long way.
+    fn plain_number(&mut self) -> Option<Number> {
+        let rest = &self.buffer[self.at..self.end];
+        let length = rest
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))?;
+        let text = &rest[..length];
+        let number = match plain(text)? {
+            Plain::Integer => Number::Integer(integer(text)),
+            Plain::Float => Number::Float(std::str::from_utf8(text).ok()?.parse().ok()?),
+        };
+        self.at += length;
+        Some(number)
     }
 
     fn parsed(&self, integer: bool) -> Result<Number> {
@@ -208,5 +226,54 @@ impl<R: Read> Reader<R> {
             self.at += 1;
         }
         Ok(meaning)
+    }
+}
+
+enum Plain {
+    Integer,
+    Float,
+}
+
+/// What a number is by JSON's grammar; `None` for what is none, and for integers of more than 18 digits.
+fn plain(text: &[u8]) -> Option<Plain> {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(unsigned);
+    if whole == 0 || (whole > 1 && unsigned[0] == b'0') {
+        return None;
+    }
+    let mut rest = &unsigned[whole..];
+    if rest.is_empty() {
+        return (whole <= 18).then_some(Plain::Integer);
+    }
+    if let Some(decimals) = rest.strip_prefix(b".") {
+        let count = digits(decimals);
+        rest = &decimals[count..];
+        if count == 0 {
+            return None;
+        }
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent = match exponent {
+            [b'+' | b'-', exponent @ ..] => exponent,
+            _ => exponent,
+        };
+        rest = &exponent[digits(exponent)..];
+        if exponent.len() == rest.len() {
+            return None;
+        }
+    }
+    rest.is_empty().then_some(Plain::Float)
+}
+
+/// The value of at most 18 digits.
+fn integer(text: &[u8]) -> i64 {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let value = digits
+        .iter()
+        .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    match text.first() {
+        Some(b'-') => -value,
+        _ => value,
     }
 }

@@ -1,12 +1,14 @@
 //! The backups that restores leave: which of them are the agent's own, and which of those go.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::place::{Backup, inode};
+use super::place::Backup;
 use crate::clock::Timestamp;
 use crate::data::retention::{self, Candidate};
 use crate::data::tree::{self, Tree};
@@ -15,12 +17,11 @@ use crate::operation::validator::Validator;
 use crate::protocol::{Name, OperationId};
 
 /// A backup that the agent made. It is the agent's as long as its directory is the very one that was kept: one of the
-/// same name that somebody else has put there is not.
+/// same name that somebody else has put there is not. Its inode tells; the number of its disk may be another after a boot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Made {
     path: PathBuf,
     link: Option<PathBuf>,
-    device: u64,
     inode: u64,
     at: Timestamp,
     clock_synced: bool,
@@ -52,7 +53,7 @@ impl Index {
                 path,
                 detail: error.to_string(),
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::io("read", &path)(error)),
         }
     }
@@ -72,12 +73,11 @@ pub(super) fn keep(
     origin: Origin,
 ) -> Result<Option<PathBuf>, Error> {
     let mut index = Index::load(validator)?;
-    if let Ok((device, inode)) = inode(exchange.staged()) {
+    if let Ok(inode) = inode(exchange.staged()) {
         index.backups.retain(|made| made.path != backup.path);
         index.backups.push(Made {
             path: backup.path.clone(),
             link: backup.link.clone(),
-            device,
             inode,
             at: origin.at,
             clock_synced: origin.clock_synced,
@@ -96,7 +96,7 @@ pub(super) fn keep(
 pub(super) fn lead_to(backup: &Backup) {
     let Some(link) = &backup.link else { return };
     match std::os::unix::fs::symlink(&backup.path, link) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             tracing::warn!(
                 "{} does not lead to {}: {error}",
                 link.display(),
@@ -116,7 +116,7 @@ pub(super) fn prune(
 ) -> Result<Vec<Value>, Error> {
     let mut index = Index::load(validator)?;
     let known = index.backups.len();
-    for gone in index.backups.extract_if(.., |made| !made.is_there()) {
+    for gone in index.backups.extract_if(.., |made| made.is_gone()) {
         if !dry_run {
             // A removal that was interrupted is finished.
             tree::remove(&tree::discard_name(&gone.path), control)?;
@@ -128,7 +128,7 @@ pub(super) fn prune(
     let mut removed = Vec::new();
     loop {
         let candidates = index.candidates(clock_synced, control)?;
-        let Some(newest) = index.backups.last() else {
+        let Some(newest) = index.backups.iter().rfind(|made| made.is_there()) else {
             return Ok(removed);
         };
         let free = space::free(newest.path.parent().unwrap_or(&newest.path))?.bytes;
@@ -163,6 +163,10 @@ pub(super) fn prune(
     }
 }
 
+fn inode(path: &Path) -> io::Result<u64> {
+    fs::symlink_metadata(path).map(|metadata| metadata.ino())
+}
+
 fn leads_to(link: &Path, path: &Path) -> bool {
     fs::read_link(link).is_ok_and(|target| target == path)
 }
@@ -171,7 +175,7 @@ impl Index {
     /// Oldest first, as they were made.
     fn candidates(&self, clock_synced: bool, control: &Control) -> Result<Vec<Candidate>, Error> {
         let mut candidates = Vec::new();
-        for made in &self.backups {
+        for made in self.backups.iter().filter(|made| made.is_there()) {
             let Some(name) = made.name() else { continue };
             let entries = Tree::walk(&made.path, &|_| false, control)?.entries;
             candidates.push(Candidate {
@@ -188,7 +192,12 @@ impl Index {
 impl Made {
     fn is_there(&self) -> bool {
         let is_directory = fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_dir());
-        is_directory && inode(&self.path).is_ok_and(|found| found == (self.device, self.inode))
+        is_directory && inode(&self.path).is_ok_and(|found| found == self.inode)
+    }
+
+    /// Whether it is no more, and not only on a disk that is not mounted now.
+    fn is_gone(&self) -> bool {
+        !self.is_there() && self.path.parent().is_some_and(Path::is_dir)
     }
 
     fn name(&self) -> Option<Name> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Owner;
@@ -197,9 +197,4 @@ fn free_name(directory: &Path, name: &str) -> PathBuf {
     let others = (2..).map(|count| directory.join(format!("{name}_{count}")));
     let mut names = std::iter::once(first.clone()).chain(others);
     names.find(|path| !taken(path)).unwrap_or(first)
-}
-
-/// Which inode a directory is.
-pub(super) fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -413,6 +413,34 @@ async fn only_backups_of_the_agent_go_and_the_newest_stay() {
 }
 
 #[tokio::test]
+async fn backups_are_known_again_on_a_disk_that_was_away_and_has_another_number() {
+    let ptn = Ptn::new().offer();
+    fs::create_dir(ptn.path("disk")).unwrap();
+    std::os::unix::fs::symlink(ptn.path("disk"), ptn.path("ptn/backups")).unwrap();
+    let restore = |id| request(id, Operation::RestoreCheckpoint, json!({}));
+    for id in ["one", "two"] {
+        assert_eq!(ptn.ask(restore(id)).await.state, State::Succeeded);
+    }
+    let index = ptn.path("validator/backups.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    for made in known["backups"].as_array_mut().unwrap() {
+        // As earlier versions noted it.
+        made["device"] = 4711.into();
+    }
+    crate::durable::write(&index, known.to_string().as_bytes(), 0o600).unwrap();
+
+    fs::rename(ptn.path("disk"), ptn.path("away")).unwrap();
+    let prune = request("away", Operation::Prune, json!({}));
+    assert_eq!(ptn.ask(prune).await.output.unwrap()["removed"], json!([]));
+    fs::rename(ptn.path("away"), ptn.path("disk")).unwrap();
+
+    let oldest = ptn.backups().remove(0);
+    let third = ptn.ask(restore("three")).await.output.unwrap();
+    assert_eq!(third["removed_backups"][0]["name"], json!(oldest));
+    assert_eq!(ptn.backups().len(), 2);
+}
+
+#[tokio::test]
 async fn a_link_to_a_directory_stays_one() {
     let ptn = Ptn::new().offer();
     fs::create_dir(ptn.path("disk")).unwrap();

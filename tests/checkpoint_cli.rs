@@ -10,6 +10,8 @@
 mod python;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -224,4 +226,71 @@ fn an_unknown_version_is_asked_for_in_full() {
         text(&wrong.stderr).contains("7.1.1 and 8.8.9 are known"),
         "{wrong:?}"
     );
+}
+
+#[test]
+fn memory_does_not_grow_with_the_file() {
+    let work = workspace();
+    let file = work.path().join("c.json");
+    let sizes = ["--miners", "60", "--positions", "40", "--entries", "320"];
+    run(
+        "generate.py",
+        &[&["--into", path(&file)], &sizes[..]].concat(),
+    );
+    let most = 12 << 20;
+    assert!(
+        fs::metadata(&file).unwrap().len() > 2 * most,
+        "it would fit"
+    );
+    let into = work.path().join("into");
+    for arguments in [
+        &["check", path(&file)][..],
+        &["unpack", path(&file), "--into", path(&into)],
+        // What is there already is read too.
+        &[
+            "check",
+            path(&file),
+            "--against",
+            path(&into.join("validation")),
+        ],
+    ] {
+        // Whatever a process writes to that is not a file's own: heap and stacks.
+        let output = Command::new("prlimit")
+            .arg(format!("--data={most}"))
+            .args([env!("CARGO_BIN_EXE_ostler"), "checkpoint"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: root is needed");
+        return;
+    }
+    let work = tempfile::tempdir_in("/tmp").unwrap();
+    let (file, program) = (work.path().join("c.json.gz"), work.path().join("ostler"));
+    fs::set_permissions(work.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(
+        repository("tests/data/checkpoint/tiny/validator_checkpoint.json.gz"),
+        &file,
+    )
+    .unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    // The place where it was built may be root's alone.
+    fs::copy(env!("CARGO_BIN_EXE_ostler"), &program).unwrap();
+    let output = Command::new(&program)
+        .args(["checkpoint", "check", path(&file)])
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = text(&output.stderr);
+    let expected = format!("cannot read {}: Permission denied", file.display());
+    assert!(told.contains(&expected), "{told}");
 }

@@ -4,11 +4,13 @@
 /broken    the same, but every answer ends after 300 bytes
 /changing  the same, but it is another version each time; the third is sent to its end
 /endless   more and more
+/slow      all of it, in pieces over three seconds
 /moved     leads to /whole
 """
 import http.server
 import ssl
 import sys
+import time
 
 CONTENT = open(sys.argv[1], "rb").read()
 
@@ -27,6 +29,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             while True:
                 self.wfile.write(bytes(1 << 20))
+        if self.path == "/slow":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            size = -(-len(CONTENT) // 30)
+            for start in range(0, len(CONTENT), size):
+                self.wfile.write(CONTENT[start:start + size])
+                time.sleep(0.1)
+            return
         if self.path not in ("/whole", "/broken", "/changing"):
             self.send_error(404)
             return

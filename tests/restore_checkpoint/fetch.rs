@@ -25,13 +25,18 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::of(&checkpoint())
+    }
+
+    /// A server of another file.
+    fn of(file: &Path) -> Self {
         let certificates = Broker::start_with(Setup {
             tls: true,
             ..Setup::default()
         });
         let mut child = Command::new("python3")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/server.py"))
-            .arg(checkpoint())
+            .arg(file)
             .args([
                 certificates.path("server.pem"),
                 certificates.path("server.key"),
@@ -143,4 +148,37 @@ fn a_download_that_is_not_what_it_should_be_changes_nothing() {
     );
     assert!(!house.is_new() && house.runs());
     house.assert_swept("not fetched");
+}
+
+#[test]
+fn how_far_it_is_is_told_while_it_is_fetched_checked_and_staged() {
+    let house = House::new("tiny");
+    let large = house.path("large.json.gz");
+    let made = Command::new("python3")
+        .args(["-I", "-B", "tests/checkpoint/generate.py", "--into"])
+        .arg(&large)
+        .args(["--miners", "60", "--positions", "40", "--entries", "320"])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let server = Server::of(&large);
+    fs::copy(server.certificates.path("ca.pem"), house.path("ca.pem")).unwrap();
+    let record = house.ask(&json!({"source": server.url("slow")}));
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert_eq!(record.progress, None, "there is none of what has ended");
+    let size = fs::metadata(&large).unwrap().len();
+    let told = house.progress();
+    for step in ["fetch", "check", "stage"] {
+        let mut far = told.iter().filter(|(name, _)| name == step).peekable();
+        assert!(far.peek().is_some(), "{step}: {told:?}");
+        let mut before = 0;
+        for (_, progress) in far {
+            assert_eq!(
+                (progress.unit.as_str(), progress.total),
+                ("bytes", Some(size))
+            );
+            assert!(progress.done >= before && progress.done <= size, "{told:?}");
+            before = progress.done;
+        }
+    }
 }

@@ -14,9 +14,12 @@ use ostler::clock::ClockSync;
 use ostler::data::Retention;
 use ostler::feed::Feed;
 use ostler::operation::{Download, Engine, Parts, Script, Times, Validator, Workload};
-use ostler::protocol::{Name, Operation, OperationId, OperationRecord, Origin, Request, RunState};
+use ostler::protocol::{
+    Name, Operation, OperationId, OperationRecord, Origin, Progress, Request, RunState,
+};
 use ostler::runtime::{Error, Inspection, Output as Said, Runtime, Stopped};
 use ostler::workload::generic::Generic;
+use serde_json::json;
 
 /// The miners of the small checkpoint, and one that it has not.
 pub const MINER: &str = "5DE6K842eErCeDcMvodN6EL6AeBomyFtn8FqjgnjzDT75FhE";
@@ -175,6 +178,13 @@ impl House {
         serde_json::from_slice(&file).ok()
     }
 
+    /// What was told of the progress while it ran: the step, and how far it was.
+    pub fn progress(&self) -> Vec<(String, Progress)> {
+        let told = fs::read_to_string(self.path("progress")).unwrap();
+        let line = |line| serde_json::from_str(line).unwrap();
+        told.lines().map(line).collect()
+    }
+
     /// The process that restores, or goes on with a restore, until its record has ended.
     pub fn command(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -248,7 +258,7 @@ async fn restore(root: &Path) {
         crash_window: Duration::from_millis(40),
         dead_man: Duration::from_secs(900),
         download: Download {
-            most: 8 << 20,
+            most: 16 << 20,
             ca_file: Some(root.join("ca.pem")).filter(|file| file.exists()),
         },
         script: Script {
@@ -285,7 +295,18 @@ async fn restore(root: &Path) {
         })
         .await;
     let begun = std::time::Instant::now();
-    while !engine.record(&id).unwrap().state.is_final() {
+    let mut told = File::create(root.join("progress")).unwrap();
+    let mut last = None;
+    loop {
+        let record = engine.record(&id).unwrap();
+        if record.state.is_final() {
+            break;
+        }
+        if record.progress.is_some() && record.progress != last {
+            let step = record.steps.last().map(|step| step.name.clone());
+            writeln!(told, "{}", json!([step, record.progress])).unwrap();
+            last = record.progress;
+        }
         assert!(begun.elapsed() < Duration::from_secs(120), "it hangs");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -6,6 +6,7 @@
 mod agent;
 #[path = "../lab/broker.rs"]
 mod broker;
+mod killed;
 #[path = "../lab/pm2.rs"]
 mod pm2;
 
@@ -131,13 +132,19 @@ fn the_validator_of_another_user_is_restored_and_stays_theirs() {
 fn a_validator_that_cannot_live_with_the_new_state_gets_the_old_one_back() {
     let lab = Pm2::new();
     let agent = start(&lab, "");
-    for illness in ["allergic", "faints"] {
+    // From the second one on, what is stopped is what the behaviour before has made of it.
+    for (id, illness) in [
+        ("crashes-at-once", "allergic"),
+        ("crashes-later", "faints"),
+        ("ignores-sigint", "stubborn faints"),
+        ("leaves-one-behind", "stubborn fork allergic"),
+    ] {
         lab.behave(&format!("{illness}={MINER}"));
-        let (record, status) = restore(&agent, &["--id", illness]);
+        let (record, status) = restore(&agent, &["--id", id]);
         assert_eq!(
             record["failure"]["reason"],
             "not-ready",
-            "{record}\n{}",
+            "{id}: {record}\n{}",
             agent.log()
         );
         let message = record["failure"]["message"].as_str().unwrap();
@@ -149,6 +156,11 @@ fn a_validator_that_cannot_live_with_the_new_state_gets_the_old_one_back() {
             lab.status("sn8") == "online" && lab.status("ptn") == "online"
         });
     }
+    // What runs now ignores SIGINT and has left a process behind; that alone keeps nobody from a restore.
+    lab.behave("stubborn");
+    let (record, status) = restore(&agent, &["--id", "well"]);
+    assert_eq!(status, 0, "{record}\n{}", agent.log());
+    assert!(is_new(&lab));
 }
 
 #[test]

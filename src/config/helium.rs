@@ -8,7 +8,7 @@ use crate::workload::helium::Settings;
 section! {
     /// A Helium miner. Goes with `kind = "helium"`; everything here has a default.
     default Helium {
-        /// Who knows the height of the chain: an address on the web that answers with `{"data":{"height":N}}`, `{"height":N}` or a plain number. Left out, nobody is asked, and a miner that answers is synced unless it says itself that it is behind. While it cannot be had, the last one counts for ten minutes.
+        /// Who knows the height of the chain: an address on the web that answers with `{"data":{"height":N}}`, `{"height":N}` or a plain number. Left out, nobody is asked, and a miner that answers is synced unless it says itself that it is behind. While it cannot be had, the last one counts for ten minutes. Over HTTPS, the authorities that the system trusts vouch for it.
         chain_height_url: Option<Url> = None, example = "https://chain.example/v1/blocks/height";
         /// Seconds between two questions for it, from 5 to 3600.
         chain_height_interval: Seconds<5, 3600> = Seconds::of(60);

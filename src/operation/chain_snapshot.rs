@@ -140,9 +140,7 @@ async fn on_the_web(
     let name = chain.file_name(described.height);
     let beside = |name: String| -> Option<Url> {
         let (directory, _) = url.path().rsplit_once('/')?;
-        let scheme = if url.tls() { "https" } else { "http" };
-        let address = format!("{scheme}://{}{directory}/{name}", url.authority());
-        address.parse().ok()
+        url.join(&format!("{directory}/{name}")).ok()
     };
     let urls = [format!("{name}.gz"), name];
     Ok(Source::Web {

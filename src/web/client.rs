@@ -1,42 +1,60 @@
-//! One request on a connection of its own.
+//! One request on a connection of its own, each part of it with a deadline.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::{Body, Bytes};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderName, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rumqttc::tokio_rustls::TlsConnector;
 use rumqttc::tokio_rustls::rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Url, tls};
 
 /// What the agent calls itself.
-pub(super) const AGENT: &str = concat!("ostler/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("ostler/", env!("CARGO_PKG_VERSION"));
+
+/// How long name and connection may take, then the TLS, then the head of the answer.
+const CONNECT: Duration = Duration::from_secs(15);
+const HANDSHAKE: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// Why there is no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody is there, or no TLS can be had with them.
+    /// The system's trusted authorities, or those in the file, cannot be used.
+    #[error("{0}")]
+    Trust(String),
+    /// Nobody is there.
     #[error("{url} cannot be reached: {source}")]
     Unreachable {
         /// What was asked.
-        url: String,
-        /// What the system or TLS said.
+        url: Url,
+        /// What the system said.
         source: io::Error,
+    },
+    /// Whoever is there is not who it should be.
+    #[error("{url} cannot be trusted: {detail}")]
+    Untrusted {
+        /// What was asked.
+        url: Url,
+        /// What is wrong with its certificate.
+        detail: String,
     },
     /// It is there and says nothing, or not all.
     #[error("{url} did not answer within {} s", deadline.as_secs())]
     Silent {
         /// What was asked.
-        url: String,
+        url: Url,
         /// How long was waited.
         deadline: Duration,
     },
@@ -44,7 +62,7 @@ pub enum Error {
     #[error("what {url} gave cannot be written: {source}")]
     Unwritten {
         /// What was asked.
-        url: String,
+        url: Url,
         /// What the system said.
         source: io::Error,
     },
@@ -52,64 +70,151 @@ pub enum Error {
     #[error("{url} gave no answer: {detail}")]
     Broken {
         /// What was asked.
-        url: String,
+        url: Url,
         /// What is wrong with it.
         detail: String,
     },
+}
+
+impl Error {
+    pub(super) fn broken(url: &Url, detail: impl ToString) -> Self {
+        Self::Broken {
+            url: url.clone(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(super) fn silent(url: &Url, deadline: Duration) -> Self {
+        Self::Silent {
+            url: url.clone(),
+            deadline,
+        }
+    }
+
+    /// Whether trying again may help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Silent { .. } | Error::Broken { .. } => true,
+            Error::Trust(_) | Error::Untrusted { .. } | Error::Unwritten { .. } => false,
+        }
+    }
 }
 
 /// A connection on which one request can be sent; it ends with this.
 pub struct Sent<B> {
     /// Sends it.
     pub sender: SendRequest<B>,
+    connection: AbortOnDropHandle<()>,
+}
+
+/// What came of a request: its body comes as long as this is there.
+pub struct Answer {
+    /// Its head, and the body.
+    pub response: Response<Incoming>,
     _connection: AbortOnDropHandle<()>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Connects: name, TCP, TLS. Callers bound the time that it takes.
+/// Connects: name, TCP, and TLS with whom the authority in this file vouches for, or where there is none the system's.
 ///
 /// # Errors
-/// Where nobody is there.
-pub async fn connect<B>(url: &Url) -> Result<Sent<B>, Error>
+/// Where nobody is there, or somebody else.
+pub async fn connect<B>(url: &Url, ca_file: Option<&Path>) -> Result<Sent<B>, Error>
 where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: std::error::Error + Send + Sync,
 {
-    let stream = dial(url).await.map_err(|source| Error::Unreachable {
-        url: url.to_string(),
-        source,
-    })?;
+    let stream = dial(url, ca_file).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| Error::Broken {
-            url: url.to_string(),
-            detail: error.to_string(),
-        })?;
+        .map_err(|error| Error::broken(url, error))?;
     let connection = tokio::spawn(async move {
         // What goes wrong is told to whoever sends on it.
         let _ = connection.await;
     });
     Ok(Sent {
         sender,
-        _connection: AbortOnDropHandle::new(connection),
+        connection: AbortOnDropHandle::new(connection),
     })
 }
 
-async fn dial(url: &Url) -> io::Result<Box<dyn Stream>> {
-    let tcp = TcpStream::connect((url.host(), url.port())).await?;
-    tcp.set_nodelay(true)?;
+async fn dial(url: &Url, ca_file: Option<&Path>) -> Result<Box<dyn Stream>, Error> {
+    let unreachable = |source| Error::Unreachable {
+        url: url.clone(),
+        source,
+    };
+    let untrusted = |detail: String| Error::Untrusted {
+        url: url.clone(),
+        detail,
+    };
+    let tcp = timeout(CONNECT, TcpStream::connect((url.host(), url.port())))
+        .await
+        .map_err(|_| Error::silent(url, CONNECT))?
+        .map_err(unreachable)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
     if !url.tls() {
         return Ok(Box::new(tcp));
     }
-    let name = ServerName::try_from(url.host().to_owned()).map_err(io::Error::other)?;
-    let config = tokio::task::spawn_blocking(tls::config)
+    let name = ServerName::try_from(url.host().to_owned())
+        .map_err(|error| untrusted(error.to_string()))?;
+    let ca_file = ca_file.map(Path::to_owned);
+    let config = spawn_blocking(move || tls::config(ca_file.as_deref())).await;
+    let config = config
+        .map_err(|error| Error::Trust(error.to_string()))?
+        .map_err(Error::Trust)?;
+    let encrypted = timeout(HANDSHAKE, TlsConnector::from(config).connect(name, tcp))
         .await
-        .map_err(io::Error::other)??;
-    let encrypted = TlsConnector::from(config).connect(name, tcp).await?;
+        .map_err(|_| Error::silent(url, HANDSHAKE))?
+        .map_err(|error| match error.kind() {
+            // What rustls makes of a certificate that it does not like.
+            io::ErrorKind::InvalidData => untrusted(error.to_string()),
+            _ => unreachable(error),
+        })?;
     Ok(Box::new(encrypted))
+}
+
+/// Asks for it as it is, without compression, and with these headers too; whatever the answer says, it is one. Redirects are
+/// not followed.
+///
+/// # Errors
+/// Where none comes.
+pub async fn ask(
+    url: &Url,
+    ca_file: Option<&Path>,
+    headers: &[(HeaderName, String)],
+) -> Result<Answer, Error> {
+    let mut connection = connect(url, ca_file).await?;
+    let mut request = Request::get(url.path())
+        .header(HOST, url.authority())
+        .header(ACCEPT, "*/*")
+        .header(ACCEPT_ENCODING, "identity")
+        .header(USER_AGENT, AGENT);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Error::broken(url, error))?;
+    let response = timeout(ANSWER, connection.sender.send_request(request))
+        .await
+        .map_err(|_| Error::silent(url, ANSWER))?
+        .map_err(|error| Error::broken(url, error))?;
+    Ok(Answer {
+        response,
+        _connection: connection.connection,
+    })
+}
+
+/// The same of an answer that gives what was asked for.
+pub(super) async fn ask_for_all(url: &Url) -> Result<Answer, Error> {
+    let answer = ask(url, None, &[]).await?;
+    match answer.response.status() {
+        StatusCode::OK => Ok(answer),
+        status => Err(Error::broken(url, format!("HTTP status {status}"))),
+    }
 }
 
 /// What is there: an answer with status 200 and at most so many bytes. Redirects are not followed.
@@ -117,37 +222,13 @@ async fn dial(url: &Url) -> io::Result<Box<dyn Stream>> {
 /// # Errors
 /// Where it does not come within `deadline`, or is no such answer.
 pub async fn get(url: &Url, most: usize, deadline: Duration) -> Result<Bytes, Error> {
-    timeout(deadline, fetch(url, most))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::Silent {
-                url: url.to_string(),
-                deadline,
-            })
-        })
-}
-
-async fn fetch(url: &Url, most: usize) -> Result<Bytes, Error> {
-    let broken = |detail: String| Error::Broken {
-        url: url.to_string(),
-        detail,
+    let fetch = async {
+        let mut answer = ask_for_all(url).await?;
+        let body = Limited::new(answer.response.body_mut(), most).collect();
+        let body = body.await.map_err(|error| Error::broken(url, error))?;
+        Ok(body.to_bytes())
     };
-    let mut connection = connect::<Empty<Bytes>>(url).await?;
-    let request = Request::get(url.path())
-        .header(HOST, url.authority())
-        .header(USER_AGENT, AGENT)
-        .body(Empty::new())
-        .map_err(|error| broken(error.to_string()))?;
-    let response = connection
-        .sender
-        .send_request(request)
+    timeout(deadline, fetch)
         .await
-        .map_err(|error| broken(error.to_string()))?;
-    if response.status() != StatusCode::OK {
-        return Err(broken(format!("HTTP status {}", response.status())));
-    }
-    match Limited::new(response.into_body(), most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(broken(error.to_string())),
-    }
+        .unwrap_or_else(|_| Err(Error::silent(url, deadline)))
 }

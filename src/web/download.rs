@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Bytes};
-use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Body;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::Url;
-use super::client::{AGENT, Error, connect};
+use super::client::{Error, ask_for_all};
 
 /// How long nothing may come. There is no limit on the whole: what comes slowly comes.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -26,34 +24,14 @@ pub async fn download(
     to: &mut File,
     heed: &(dyn Fn(u64, Option<u64>) -> Result<(), String> + Send + Sync),
 ) -> Result<u64, Error> {
-    let broken = |detail: String| Error::Broken {
-        url: url.to_string(),
-        detail,
-    };
-    let silent = |_| Error::Silent {
-        url: url.to_string(),
-        deadline: SILENCE,
-    };
+    let broken = |detail: String| Error::broken(url, detail);
+    let silent = |_| Error::silent(url, SILENCE);
     let unwritten = |source| Error::Unwritten {
-        url: url.to_string(),
+        url: url.clone(),
         source,
     };
-    let mut connection = timeout(SILENCE, connect::<Empty<Bytes>>(url))
-        .await
-        .map_err(silent)??;
-    let request = Request::get(url.path())
-        .header(HOST, url.authority())
-        .header(USER_AGENT, AGENT)
-        .body(Empty::new())
-        .map_err(|error| broken(error.to_string()))?;
-    let response = timeout(SILENCE, connection.sender.send_request(request))
-        .await
-        .map_err(silent)?
-        .map_err(|error| broken(error.to_string()))?;
-    if response.status() != StatusCode::OK {
-        return Err(broken(format!("HTTP status {}", response.status())));
-    }
-    let mut body = response.into_body();
+    let mut answer = ask_for_all(url).await?;
+    let body = answer.response.body_mut();
     let total = body.size_hint().exact();
     let mut come = 0;
     heed(come, total).map_err(broken)?;

@@ -6,5 +6,5 @@ mod download;
 pub mod tls;
 
 pub use address::Url;
-pub use client::{Error, Sent, connect, get};
+pub use client::{Answer, Error, Sent, ask, connect, get};
 pub use download::download;

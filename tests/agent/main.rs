@@ -10,9 +10,12 @@ mod broker;
 mod engine;
 #[path = "../lab/registry.rs"]
 mod registry;
+#[path = "../lab/server.rs"]
+mod server;
 
 mod bare_host;
 mod broker_kills;
+mod chain_height;
 mod fastsync;
 mod hostile;
 mod killed;

@@ -140,9 +140,9 @@ fn it_resyncs_and_its_autopilot_does_so_for_a_miner_that_is_far_behind() {
 
 #[test]
 fn it_reboots_and_a_reset_that_cannot_pull_leaves_the_miner_as_it_is() {
-    let town = Town::start("client-boots", STILL);
+    let mut town = Town::start("client-boots", STILL);
     town.until_status("Synced");
-    let newest = |operation: &str| {
+    let newest = |town: &Town, operation: &str| {
         let operations = town.operations();
         let asked = operations
             .iter()
@@ -152,7 +152,7 @@ fn it_reboots_and_a_reset_that_cannot_pull_leaves_the_miner_as_it_is() {
     };
     // The system is asked, and refuses here: what was stopped for it runs again.
     succeeds(&town, &with_host(&["reboot", "-y"]));
-    let record = newest("reboot");
+    let record = newest(&town, "reboot");
     assert_eq!(
         (&record["state"], town.reboots()),
         (&json!("failed"), 1),
@@ -161,8 +161,17 @@ fn it_reboots_and_a_reset_that_cannot_pull_leaves_the_miner_as_it_is() {
     town.until_status("Synced");
     // Nobody has an image of this name.
     succeeds(&town, &with_host(&["reset", "-y"]));
-    let record = newest("reset");
+    let record = newest(&town, "reset");
     assert_eq!(record["state"], "failed", "{record}");
+    town.until_status("Synced");
+    // A system that goes down lets the client hear its answer first.
+    town.obey_reboots();
+    let text = succeeds(&town, &with_host(&["reboot", "-y"]));
+    assert!(text.contains("Rebooting hotspot"), "{text}");
+    town.agent.wait_until("it is told", |_| town.reboots() == 2);
+    town.boot();
+    let record = newest(&town, "reboot");
+    assert_eq!(record["state"], "succeeded", "{record}");
     town.until_status("Synced");
 }
 

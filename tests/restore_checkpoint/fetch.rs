@@ -1,80 +1,18 @@
 //! A checkpoint from a URL, over real TLS: resumed, bounded, compared, and only from whom it should be.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use ostler::protocol::{OperationRecord, Reason, State};
 use serde_json::{Value, json};
 
-use super::broker::{Broker, Setup};
 use super::house::House;
+use super::server::Server;
 
 fn checkpoint() -> PathBuf {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoint/tiny");
     data.join("validator_checkpoint.json.gz")
-}
-
-/// A server of the small checkpoint; the broker is only good for its certificates.
-struct Server {
-    child: Child,
-    port: u16,
-    certificates: Broker,
-}
-
-impl Server {
-    fn start() -> Self {
-        Self::of(&checkpoint())
-    }
-
-    /// A server of another file.
-    fn of(file: &Path) -> Self {
-        let certificates = Broker::start_with(Setup {
-            tls: true,
-            ..Setup::default()
-        });
-        let mut child = Command::new("python3")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/server.py"))
-            .arg(file)
-            .args([
-                certificates.path("server.pem"),
-                certificates.path("server.key"),
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let said = child.stdout.take().unwrap();
-        BufReader::new(said).read_line(&mut line).unwrap();
-        Self {
-            child,
-            port: line.trim().parse().unwrap(),
-            certificates,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("https://localhost:{}/{path}", self.port)
-    }
-
-    /// Ends it, and gives what it has served: each path, and from which byte.
-    fn served(mut self) -> Vec<String> {
-        self.child.kill().unwrap();
-        let said = BufReader::new(self.child.stderr.take().unwrap());
-        let lines = said.lines().map_while(Result::ok);
-        let served = lines.filter(|line| line.starts_with("served")).collect();
-        self.child.wait().unwrap();
-        served
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn why(record: &OperationRecord) -> (Reason, &str) {
@@ -92,10 +30,10 @@ fn sha256() -> String {
 
 #[test]
 fn a_checkpoint_is_fetched_resumed_compared_and_not_kept() {
-    let server = Server::start();
+    let server = Server::start(&checkpoint());
     let house = House::new("tiny");
     fs::remove_file(house.path("ptn/validator_checkpoint.json.gz")).unwrap();
-    fs::copy(server.certificates.path("ca.pem"), house.path("ca.pem")).unwrap();
+    fs::copy(server.ca_file(), house.path("ca.pem")).unwrap();
     let broken = json!({"source": server.url("broken"), "sha256": sha256()});
     let record = house.ask(&broken);
     assert_eq!(record.state, State::Succeeded, "{record:?}");
@@ -123,7 +61,7 @@ fn a_checkpoint_is_fetched_resumed_compared_and_not_kept() {
 
 #[test]
 fn a_download_that_is_not_what_it_should_be_changes_nothing() {
-    let server = Server::start();
+    let server = Server::start(&checkpoint());
     let house = House::new("tiny");
     let ask = |args: Value| house.ask(&args);
     // Nobody vouches for the server yet.
@@ -133,14 +71,14 @@ fn a_download_that_is_not_what_it_should_be_changes_nothing() {
         why(&stranger).1.contains("cannot be trusted"),
         "{stranger:?}"
     );
-    fs::copy(server.certificates.path("ca.pem"), house.path("ca.pem")).unwrap();
+    fs::copy(server.ca_file(), house.path("ca.pem")).unwrap();
     let missing = ask(json!({"source": server.url("nothing")}));
     assert!(why(&missing).1.contains("404"), "{missing:?}");
     let wrong = ask(json!({"source": server.url("whole"), "sha256": "00".repeat(32)}));
     assert!(why(&wrong).1.contains("SHA-256"), "{wrong:?}");
     let endless = ask(json!({"source": server.url("endless")}));
     assert!(why(&endless).1.contains("larger than"), "{endless:?}");
-    let elsewhere = format!("https://127.0.0.1:{}/whole", server.port);
+    let elsewhere = format!("https://127.0.0.1:{}/whole", server.port());
     let elsewhere = ask(json!({"source": elsewhere}));
     assert!(
         why(&elsewhere).1.contains("cannot be trusted"),
@@ -161,8 +99,8 @@ fn how_far_it_is_is_told_while_it_is_fetched_checked_and_staged() {
         .status()
         .unwrap();
     assert!(made.success());
-    let server = Server::of(&large);
-    fs::copy(server.certificates.path("ca.pem"), house.path("ca.pem")).unwrap();
+    let server = Server::start(&large);
+    fs::copy(server.ca_file(), house.path("ca.pem")).unwrap();
     let record = house.ask(&json!({"source": server.url("slow")}));
     assert_eq!(record.state, State::Succeeded, "{record:?}");
     assert_eq!(record.progress, None, "there is none of what has ended");

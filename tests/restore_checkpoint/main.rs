@@ -8,6 +8,8 @@
 
 #[path = "../lab/broker.rs"]
 mod broker;
+#[path = "../lab/server.rs"]
+mod server;
 
 mod fetch;
 mod full;

@@ -1,10 +1,10 @@
 //! Where a file is: a path on this host, or a URL.
 
-use std::fmt;
 use std::path::{Component, PathBuf};
 
-use hyper::Uri;
 use serde::Deserialize;
+
+use crate::web::Url;
 
 /// The longest address that is taken.
 const LONGEST: usize = 2048;
@@ -22,15 +22,6 @@ pub enum Source {
     File(PathBuf),
     /// `https://…`.
     Url(Url),
-}
-
-/// An address that is fetched over HTTPS.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Url {
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// The path and the query.
-    pub(super) path: String,
 }
 
 impl TryFrom<String> for Source {
@@ -53,80 +44,15 @@ impl TryFrom<String> for Source {
             return Ok(Self::File(path));
         }
         match text.split_once("://") {
-            Some(("https", _)) => Url::parse(&text).map(Self::Url),
+            Some(("https", _)) => {
+                let url = text.parse();
+                url.map(Self::Url)
+                    .map_err(|why: String| BadSource(format!("source: {why}")))
+            }
             Some(("http", _)) => bad("plain http can be changed by anyone on the way: use https"),
             Some(_) => bad("is neither https://…, file:///… nor an absolute path"),
             None => bad("a path on the device must be absolute"),
         }
-    }
-}
-
-impl Url {
-    /// Reads `https://host[:port]/path[?query]`.
-    ///
-    /// # Errors
-    /// Where it is anything else, or carries a user or a password.
-    pub(super) fn parse(text: &str) -> Result<Self, BadSource> {
-        let bad = |why: &str| BadSource(format!("source: {why}"));
-        let uri: Uri = text
-            .parse()
-            .map_err(|error| bad(&format!("is no URL: {error}")))?;
-        let authority = uri.authority().ok_or_else(|| bad("names no host"))?;
-        if uri.scheme_str() != Some("https") {
-            return Err(bad("is not https"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(bad(
-                "a user or a password in a URL ends up in records and logs",
-            ));
-        }
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() {
-            return Err(bad("names no host"));
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self {
-            host,
-            port: authority.port_u16().unwrap_or(443),
-            path: path.to_owned(),
-        })
-    }
-
-    /// What a server that is asked for this leads on to.
-    pub(super) fn join(&self, location: &str) -> Result<Self, BadSource> {
-        match location.starts_with('/') && !location.starts_with("//") {
-            true => Ok(Self {
-                path: location.to_owned(),
-                ..self.clone()
-            }),
-            false => Self::parse(location),
-        }
-    }
-
-    /// The value of `Host`.
-    pub(super) fn authority(&self) -> String {
-        let host = match self.host.contains(':') {
-            true => format!("[{}]", self.host),
-            false => self.host.clone(),
-        };
-        match self.port {
-            443 => host,
-            port => format!("{host}:{port}"),
-        }
-    }
-}
-
-/// Without its query, which may hold a token.
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.split('?').next().unwrap_or_default();
-        write!(f, "https://{}{path}", self.authority())
-    }
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -147,12 +73,9 @@ mod tests {
             panic!("a URL")
         };
         assert_eq!(
-            (url.host.as_str(), url.port, url.path.as_str()),
+            (url.host(), url.port(), url.path()),
             ("::1", 8443, "/a?token=b")
         );
-        assert_eq!(url.to_string(), "https://[::1]:8443/a");
-        assert_eq!(url.join("/c").unwrap().to_string(), "https://[::1]:8443/c");
-        assert!(url.join("//elsewhere/c").is_err() && url.join("http://a/c").is_err());
     }
 
     #[test]

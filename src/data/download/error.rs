@@ -6,21 +6,15 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::Url;
 use crate::sha256::Sha256;
+use crate::web::{self, Url};
 
 /// What went wrong, with the server or the file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system's trusted authorities, or those in the file, cannot be used.
-    #[error("{0}")]
-    Trust(String),
-    /// No connection.
-    #[error("cannot reach {0}: {1}")]
-    Unreachable(Url, String),
-    /// The server is not the one that it should be.
-    #[error("{0} cannot be trusted: {1}")]
-    Untrusted(Url, String),
+    /// No connection, or not with whom it should be, or no answer.
+    #[error(transparent)]
+    Web(#[from] web::Error),
     /// The server says no.
     #[error("{0} answers {1}")]
     Refused(Url, StatusCode),
@@ -29,7 +23,7 @@ pub enum Error {
     Broken(Url, String),
     /// It leads somewhere else, and that cannot be followed.
     #[error("{0} leads to {1}: {2}")]
-    Astray(Url, String, &'static str),
+    Astray(Url, String, String),
     /// There is more of it than is allowed.
     #[error(
         "{0} is larger than {1} bytes; allow more with `largest-download-mib` if it is meant to be"
@@ -64,14 +58,13 @@ impl Error {
     /// Whether trying again may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable(..) | Error::Broken(..) => true,
+            Error::Web(error) => error.is_passing(),
+            Error::Broken(..) => true,
             Error::Refused(_, status) => {
                 status.is_server_error()
                     || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(status)
             }
-            Error::Trust(_)
-            | Error::Untrusted(..)
-            | Error::Astray(..)
+            Error::Astray(..)
             | Error::TooLarge(..)
             | Error::TooSlow(_)
             | Error::Mismatch { .. }

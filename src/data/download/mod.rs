@@ -3,8 +3,8 @@
 //! The only part of `data` that is asynchronous: it waits for a network, not for a disk.
 
 mod address;
-mod client;
 mod error;
+mod follow;
 mod partial;
 
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED};
 use tokio::time::{Instant, sleep, timeout};
 
-pub use address::{BadSource, Source, Url};
+pub use address::{BadSource, Source};
 pub use error::Error;
 
 use crate::sha256::Sha256;
-use client::Reply;
+use crate::web::Url;
 use partial::Partial;
 
 /// How long the server may send nothing.
@@ -107,9 +107,9 @@ async fn once(
     tell: &mut impl FnMut(Fetched),
 ) -> Result<(), Error> {
     let range = partial.range(plan.sha256.is_some());
-    let Reply { response, url } = client::get(&plan.url, plan.ca_file.as_deref(), &range).await?;
-    let status = response.status();
-    let headers = response.headers();
+    let (mut answer, url) = follow::ask(&plan.url, plan.ca_file.as_deref(), &range).await?;
+    let status = answer.response.status();
+    let headers = answer.response.headers();
     let total = match status {
         StatusCode::PARTIAL_CONTENT if !range.is_empty() => {
             let (from, total) = content_range(headers).ok_or_else(|| {
@@ -124,7 +124,7 @@ async fn once(
         }
         StatusCode::OK => {
             partial.restart(validator(headers)).await?;
-            client::length(headers)
+            follow::length(headers)
         }
         StatusCode::RANGE_NOT_SATISFIABLE if !range.is_empty() => {
             // It has become shorter: it is another file.
@@ -136,7 +136,7 @@ async fn once(
     if total.is_some_and(|total| total > plan.most) {
         return Err(Error::TooLarge(url, plan.most));
     }
-    let mut body = response.into_body();
+    let body = answer.response.body_mut();
     loop {
         let frame = match timeout(IDLE, body.frame()).await {
             Ok(None) => break,

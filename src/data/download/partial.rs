@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use super::{Error, Url};
+use super::Error;
 use crate::durable;
 use crate::sha256::Sha256;
+use crate::web::Url;
 
 /// Bytes hashed at once.
 const PIECE: usize = 256 * 1024;
@@ -43,7 +44,7 @@ impl Partial {
             .create(directory);
         made.map_err(Error::io("make", directory))?;
         // The whole address with its query, which is not told to anyone.
-        let address = format!("{}:{}{}", url.host, url.port, url.path);
+        let address = format!("{}:{}{}", url.host(), url.port(), url.path());
         let key: String = blake3::hash(address.as_bytes())
             .to_hex()
             .chars()

@@ -76,7 +76,7 @@ async fn download(url: &Url) -> Option<u64> {
 }
 
 async fn fetch(url: &Url, bytes: &mut u64) -> Option<()> {
-    let mut connection = web::connect::<Empty<Bytes>>(url).await.ok()?;
+    let mut connection = web::connect::<Empty<Bytes>>(url, None).await.ok()?;
     let request = Request::get(url.path())
         .header(HOST, url.authority())
         .body(Empty::new())
@@ -106,7 +106,7 @@ async fn send(url: &Url, sent: Arc<AtomicU64>) -> Option<()> {
         Ok::<_, Infallible>(Frame::data(piece.clone()))
     });
     let body = StreamBody::new(stream::iter(pieces));
-    let mut connection = web::connect(url).await.ok()?;
+    let mut connection = web::connect(url, None).await.ok()?;
     let request = Request::post(url.path())
         .header(HOST, url.authority())
         .body(body)

@@ -24,6 +24,13 @@ pub struct Heights {
     pub loaded: Option<u64>,
 }
 
+impl Heights {
+    /// Whether it has blocks that are not part of its ledger yet.
+    pub fn absorbs(&self) -> bool {
+        self.loaded.is_some_and(|loaded| loaded > self.height)
+    }
+}
+
 /// Reads an answer.
 pub(super) fn read(text: &str) -> Reading {
     if no_such_program(text) {

@@ -299,6 +299,9 @@ impl Kind for Helium {
         let judged = Judgement::of(&height, &ChainHeight::NoSource, loads);
         let gateway = height.text().is_some_and(no_such_program);
         match (judged.heights, judged.reason) {
+            (Some(heights), Some(why)) if heights.absorbs() => {
+                vec![format!("it is loading: {why}")]
+            }
             (Some(_), _) => Vec::new(),
             (None, _) if gateway => Vec::new(),
             (None, Some(why)) => vec![format!("its height is not known: {why}")],

@@ -72,7 +72,7 @@ impl Judgement {
             ChainHeight::Known(height) => Some(*height),
             // By its own word it has blocks that it has not absorbed.
             ChainHeight::NoSource | ChainHeight::Unavailable(_) => {
-                heights.loaded.filter(|loaded| *loaded > heights.height)
+                heights.loaded.filter(|_| heights.absorbs())
             }
         };
         let gap = known.map(|known| known as i64 - heights.height as i64);
@@ -90,7 +90,7 @@ impl Judgement {
             ),
             (None, _) => Self::new(SyncState::Synced, Health::Healthy, None),
         };
-        let judged = match heights.loaded.filter(|loaded| *loaded > heights.height) {
+        let judged = match heights.loaded.filter(|_| heights.absorbs()) {
             Some(loaded) => Self {
                 health: Health::Starting,
                 reason: Some(format!("blocks up to {loaded} are loaded, not absorbed")),

@@ -196,6 +196,12 @@ async fn a_gateway_has_a_name_and_a_region_and_no_heights() {
 async fn a_snapshot_needs_a_height() {
     let helium = helium();
     assert!(helium.conditions(&Miner::well()).await.is_empty());
+    let absorbing = Miner::saying(&[("miner info height", "31300\t\t1148539\t\t1151657*\n")]);
+    let problems = helium.conditions(&absorbing).await;
+    assert_eq!(
+        problems,
+        ["it is loading: blocks up to 1151657 are loaded, not absorbed"]
+    );
     let problems = helium.conditions(&Miner::saying(&[])).await;
     assert_eq!(
         problems,

@@ -25,6 +25,7 @@ mod by_hand;
 mod chance;
 mod controls;
 mod herd;
+mod reload;
 mod service;
 mod witness;
 

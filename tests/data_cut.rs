@@ -279,7 +279,8 @@ fn single_file_databases_are_never_linked() {
     Engine::LevelDb.fill(&place.data().join("db"), 300, &[]);
     let manifest = take(&place.source(), &place.store(), "one", Some(Way::Link)).unwrap();
     let file = manifest
-        .file(&"state.db".parse::<RelativePath>().unwrap())
+        .files
+        .find(&"state.db".parse::<RelativePath>().unwrap())
         .unwrap();
     assert_eq!((file.kind, file.method), (Kind::SingleFile, Method::Copy));
     assert_eq!(
@@ -397,10 +398,8 @@ fn leftovers_of_a_killed_cut_are_swept_by_the_next() {
     take(&place.source(), &place.store(), "two", None).unwrap();
     assert_eq!(store_entries(&place.store()), ["lock", "one", "two"]);
     let list = place.store().list().unwrap();
-    assert_eq!(
-        list[1].manifest.as_ref().unwrap().previous,
-        Some(name("one"))
-    );
+    let newest = place.store().get(&list[1].name).unwrap();
+    assert_eq!(newest.previous, Some(name("one")));
 }
 
 /// What a running engine removes between two looks says nothing about what works here.

@@ -13,6 +13,7 @@ mod snapshots;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,8 +22,10 @@ use mount::Mount;
 use ostler::data::manifest::Kind;
 use ostler::data::place::Method;
 use ostler::data::store::Space;
-use ostler::data::{Control, Error, Exclude, Source, Staged, Store, Way};
-use snapshots::{name, picture, take};
+use ostler::data::{
+    Control, Error, Exchange, Exclude, Level, RelativePath, Source, Staged, Store, Way, verify,
+};
+use snapshots::{name, picture, private_copy, take};
 
 fn put(path: &Path, content: &[u8]) {
     File::create(path).unwrap().write_all(content).unwrap();
@@ -177,6 +180,36 @@ fn a_full_disk_is_an_error_with_figures_and_leaves_nothing() {
     assert_eq!(left, ["lock"]);
 }
 
+#[test]
+fn an_exchange_that_was_not_begun_is_ended_on_a_disk_without_a_byte_of_room() {
+    let Some(mount) = Mount::image("mkfs.ext4", 32, &["-q"]) else {
+        return;
+    };
+    let (data, store) = lab(&mount.point);
+    put(&data.join("file"), b"old");
+    take(&Source::whole(&data), &store, "one", None).unwrap();
+    put(&data.join("file"), b"newer");
+    let mut control = Control::unlimited();
+    let exclusive = store.lock(&mut control).unwrap();
+    let manifest = store.get(&name("one")).unwrap();
+    let staged = Staged::build(&exclusive, &manifest, &data, None, 0, &mut control).unwrap();
+    let journal = store.exchange_journal();
+    let mut exchange = staged.exchange(&journal).unwrap();
+    let mut ballast = File::create(mount.point.join("ballast")).unwrap();
+    for piece in [1 << 20, 4096, 1] {
+        while ballast.write_all(&vec![1; piece]).is_ok() {}
+    }
+    let full = exchange.commit().unwrap_err();
+    assert!(format!("{full:?}").contains("StorageFull"), "{full:?}");
+    // As the agent goes on, now or at the next operation.
+    let mut left = Exchange::pending(&journal).unwrap().unwrap();
+    assert!(left.is_untouched() && !left.is_torn());
+    left.undo().unwrap();
+    left.finish(&mut control).unwrap();
+    assert!(!journal.exists() && !staged.path().exists());
+    assert_eq!(fs::read(data.join("file")).unwrap(), b"newer");
+}
+
 /// What is in a store beside its lock.
 fn left_in(store: &Path) -> Vec<String> {
     fs::read_dir(store)
@@ -222,7 +255,7 @@ fn a_store_on_another_filesystem_is_copied_to() {
 
 /// ext4 has room for 65000 names of a file.
 #[test]
-fn a_table_with_as_many_names_as_can_be_ends_the_cut_and_nothing_else() {
+fn a_table_with_as_many_names_as_can_be_is_copied_and_the_others_are_linked() {
     let Some(mount) = Mount::image("mkfs.ext4", 64, &["-q"]) else {
         return;
     };
@@ -236,27 +269,52 @@ fn a_table_with_as_many_names_as_can_be_ends_the_cut_and_nothing_else() {
     tables.sort();
     assert!(tables.len() > 1, "{tables:?}");
     let last = data.join(tables.pop().unwrap());
-    let names = mount.point.join("names");
-    fs::create_dir(&names).unwrap();
+    take_every_name(&last, &mount.point.join("names"));
+    let before = picture(&data);
+    let taken = take(&Source::whole(&data), &store, "one", None).unwrap();
+    assert_eq!(taken.way, Way::Link);
+    let named = RelativePath::root().join(&file_name(&last)).unwrap();
+    for file in taken.files.iter().filter(|file| file.kind == Kind::Table) {
+        let expected = match file.path == named {
+            true => Method::Copy,
+            false => Method::Link,
+        };
+        assert_eq!(file.method, expected, "{}", file.path);
+    }
+    assert_eq!(picture(&data), before);
+    let mut control = Control::unlimited();
+    let report = verify(&store, &name("one"), Level::L3, &mut control).unwrap();
+    assert_eq!(report.damages, []);
+    let copy = mount.point.join("copy");
+    private_copy(&store.snapshot(&name("one")).join("data"), &copy);
+    assert_eq!(Engine::LevelDb.verify(&copy).unwrap(), 1999);
+    // The way back for a full disk links too.
+    let first = file_name(Path::new(&tables[0]));
+    take_every_name(&data.join(&first), &mount.point.join("more-names"));
+    let exclusive = store.lock(&mut control).unwrap();
+    let link = Some(Method::Link);
+    let staged = Staged::build(&exclusive, &taken, &data, link, 0, &mut control).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_ne!(
+        inode(&staged.path().join(&first)),
+        inode(&data.join(&first))
+    );
+    staged.discard(&mut control).unwrap();
+    assert_eq!(Engine::LevelDb.verify(&data).unwrap(), 1999);
+}
+
+/// Gives a file names until there can be no more.
+fn take_every_name(file: &Path, names: &Path) {
+    fs::create_dir(names).unwrap();
     let full = (0..70_000)
-        .map(|number| fs::hard_link(&last, names.join(number.to_string())))
+        .map(|number| fs::hard_link(file, names.join(number.to_string())))
         .find_map(Result::err)
         .expect("an end to the names");
     assert_eq!(full.raw_os_error(), Some(nix::errno::Errno::EMLINK as i32));
-    let before = picture(&data);
-    let refused = take(&Source::whole(&data), &store, "one", None).unwrap_err();
-    let told = format!("{refused:?} {refused}");
-    let name = last.file_name().unwrap().to_str().unwrap();
-    assert!(
-        told.contains("TooManyLinks") && told.contains(name),
-        "{told}"
-    );
-    assert_eq!(left_in(store.path()), [""; 0]);
-    assert_eq!(picture(&data), before);
-    // A copy needs no name.
-    let taken = take(&Source::whole(&data), &store, "one", Some(Way::Copy)).unwrap();
-    assert_eq!(taken.way, Way::Copy);
-    assert_eq!(Engine::LevelDb.verify(&data).unwrap(), 1999);
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 /// With `fs.protected_hardlinks` a user gives names only to files that are his, or that he may write.

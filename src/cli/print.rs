@@ -1,6 +1,6 @@
 //! What people see: aligned, coloured only where somebody looks, and without what could move their cursor.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -59,17 +59,24 @@ pub fn out(text: &str) -> io::Result<()> {
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    unless_closed(written)
+}
+
+/// Writes JSON to standard output, piece by piece: a manifest may be long.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from);
+    let written = written
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush());
+    Ok(unless_closed(written)?)
+}
+
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
-}
-
-/// Writes JSON to standard output.
-pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value)?;
-    text.push('\n');
-    Ok(out(&text)?)
 }
 
 /// Writes rows in aligned columns; the first row is the head where there is one.

@@ -59,6 +59,9 @@ struct Plan {
     goal: Goal,
     /// Everything is where the goal wants it. Only then does anyone start the workload, which moves files again.
     done: bool,
+    /// A person says whether the new tree stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    waits_for_a_word: bool,
     /// Which goal the trees had reached when the pairs were noted.
     noted_at: Goal,
     pairs: Vec<Pair>,
@@ -103,6 +106,7 @@ impl Exchange {
                 // Interrupted before the commit, it is as if it had never begun.
                 goal: Goal::Back,
                 done: false,
+                waits_for_a_word: false,
                 noted_at: Goal::Back,
                 pairs: pairs(live, staged, scope)?,
             },
@@ -174,6 +178,25 @@ impl Exchange {
         !(self.plan.done || all(noted) || all(swapped))
     }
 
+    /// Whether nothing was moved yet, or all of it back: then it is as if it had never begun.
+    pub fn is_untouched(&self) -> bool {
+        let live = |pair: &Pair| inode(&pair.path.below(&self.plan.live));
+        let untouched = |pair: &Pair| matches!(live(pair), Ok(now) if now == pair.live);
+        self.plan.goal == Goal::Back
+            && self.plan.noted_at == Goal::Back
+            && self.plan.pairs.iter().all(untouched)
+    }
+
+    /// From its commit on it is left alone until a person says whether the new tree stays.
+    pub fn wait_for_a_word(&mut self) {
+        self.plan.waits_for_a_word = true;
+    }
+
+    /// Whether a person has to say if the new tree stays.
+    pub fn waits_for_a_word(&self) -> bool {
+        self.plan.waits_for_a_word && self.plan.goal == Goal::Forward
+    }
+
     /// Makes the staged tree the live one. Done already is done.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.go(Goal::Forward)
@@ -194,7 +217,8 @@ impl Exchange {
 
     /// Removes what is at the staged place now (the old tree after a commit, the new one after an undo), and the journal.
     pub fn finish(mut self, control: &mut Control) -> Result<(), Error> {
-        if self.plan.goal != Goal::Discard {
+        // What was never begun needs no word about its end, for which a full disk may have no room.
+        if self.plan.goal != Goal::Discard && !self.is_untouched() {
             self.plan.goal = Goal::Discard;
             self.record()?;
         }
@@ -232,6 +256,8 @@ impl Exchange {
         if self.plan.goal == goal && self.plan.done {
             return Ok(());
         }
+        // Nothing to move, so nothing to write down: a full disk has no room for it.
+        let untouched = self.plan.goal == goal && self.is_untouched();
         if self.plan.goal != goal {
             if self.plan.done {
                 // The workload may have run since: the entries of today are those that change places.
@@ -246,7 +272,9 @@ impl Exchange {
         for pair in &self.plan.pairs {
             let live = pair.path.below(&self.plan.live);
             let staged = pair.path.below(&self.plan.staged);
-            pair.exchange(&live, &staged, goal != self.plan.noted_at)?;
+            if !untouched {
+                pair.exchange(&live, &staged, goal != self.plan.noted_at)?;
+            }
             parents.extend([
                 live.parent().map(Path::to_owned),
                 staged.parent().map(Path::to_owned),
@@ -254,6 +282,9 @@ impl Exchange {
         }
         for parent in parents.into_iter().flatten() {
             crate::durable::sync_directory(&parent)?;
+        }
+        if untouched {
+            return Ok(());
         }
         self.plan.done = true;
         self.record()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,10 @@ use crate::clock::Timestamp;
 use crate::protocol::Name;
 
 use super::error::Error;
+use super::files::Files;
+pub use super::files::{FileRecord, Kind};
 use super::lsm::Engine;
 use super::path::RelativePath;
-use super::place::Method;
-use super::tree::Attributes;
 
 /// The format that this program writes, and the newest that it reads. Any change of a field is a new format.
 pub const FORMAT: u32 = 1;
@@ -41,32 +41,6 @@ pub enum Way {
     Hot,
 }
 
-/// What a file is to its engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A table of an LSM database.
-    Table,
-    /// A blob file of RocksDB.
-    Blob,
-    /// A write-ahead log.
-    Log,
-    /// A MANIFEST.
-    Manifest,
-    /// A CURRENT.
-    Current,
-    /// RocksDB's options and identity.
-    Options,
-    /// LMDB, MDBX, SQLite, bbolt.
-    SingleFile,
-    /// Anything else.
-    Other,
-    /// A symbolic link.
-    Symlink,
-    /// A directory.
-    Directory,
-}
-
 /// How thoroughly a snapshot is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "UPPERCASE")]
@@ -78,28 +52,6 @@ pub enum Level {
     /// And every block and record has its checksum, by the engine's own format.
     #[default]
     L3,
-}
-
-/// One entry of the snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileRecord {
-    /// Where it is below `data/`.
-    pub path: RelativePath,
-    /// What it is.
-    pub kind: Kind,
-    /// How it came here.
-    pub method: Method,
-    /// Bytes.
-    pub size: u64,
-    /// Hash of the content, in hexadecimal; none for directories and symbolic links.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blake3: Option<String>,
-    /// Where a symbolic link points.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Mode, owner, times.
-    pub attributes: Attributes,
 }
 
 /// An LSM database in the snapshot.
@@ -202,7 +154,7 @@ pub struct Manifest {
     /// The LSM databases in it.
     pub databases: Vec<Database>,
     /// Every entry, by path, the root first.
-    pub files: Vec<FileRecord>,
+    pub files: Files,
     /// Bytes of all files.
     pub total_bytes: u64,
     /// The check before the seal.
@@ -213,6 +165,12 @@ pub struct Manifest {
     pub previous: Option<Name>,
     /// Hash of this file with this field empty: a bit flip in a height would not be noticed otherwise.
     pub digest: String,
+}
+
+/// As much as tells which program reads the rest.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
 }
 
 impl fmt::Display for Way {
@@ -239,7 +197,7 @@ impl std::str::FromStr for Way {
                 return Err(Error::BadName {
                     what: "way to cut",
                     shown: text.to_owned(),
-                    problem: "it is none of link, reflink, copy, hot",
+                    problem: "it is none of auto, link, reflink, copy, hot",
                 });
             }
         })
@@ -286,25 +244,43 @@ impl Manifest {
         if !metadata.is_file() || metadata.len() > LARGEST {
             return Err(refuse("it is no file of a sensible size".to_owned()));
         }
-        let content = fs::read(path).map_err(Error::io("read", path))?;
-        Self::parse(&content).map_err(refuse)
+        let open = || fs::File::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
+        let parsed = serde_json::from_reader(open().map_err(Error::io("read", path))?);
+        if let Err(error) = &parsed
+            && error.is_io()
+        {
+            let source = io::Error::from(error.io_error_kind().unwrap_or(io::ErrorKind::Other));
+            return Err(Error::io("read", path)(source));
+        }
+        Self::checked(parsed, || {
+            let file = open().map_err(|error| error.to_string())?;
+            serde_json::from_reader(file).map_err(|error| error.to_string())
+        })
+        .map_err(refuse)
     }
 
     /// Reads and checks the content of a manifest; says what is wrong with it.
     pub(super) fn parse(content: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let head: Head = serde_json::from_slice(content).map_err(|error| error.to_string())?;
-        if head.format != FORMAT {
+        Self::checked(serde_json::from_slice(content), || {
+            serde_json::from_slice(content).map_err(|error| error.to_string())
+        })
+    }
+
+    /// What was read, if it is sound. A newer format may have any fields, so where the whole cannot be read, `head` is.
+    fn checked(
+        parsed: Result<Self, serde_json::Error>,
+        head: impl FnOnce() -> Result<Head, String>,
+    ) -> Result<Self, String> {
+        let format = match &parsed {
+            Ok(manifest) => manifest.format,
+            Err(_) => head()?.format,
+        };
+        if format != FORMAT {
             return Err(format!(
-                "it has format {} and this program reads format {FORMAT}",
-                head.format
+                "it has format {format} and this program reads format {FORMAT}"
             ));
         }
-        let mut manifest: Self =
-            serde_json::from_slice(content).map_err(|error| error.to_string())?;
+        let mut manifest = parsed.map_err(|error| error.to_string())?;
         if manifest.compute_digest() != manifest.digest {
             return Err("its digest is wrong: it was damaged or changed".to_owned());
         }
@@ -315,35 +291,22 @@ impl Manifest {
     /// Writes it durably into `directory`.
     pub fn store(&mut self, directory: &Path) -> Result<(), Error> {
         self.digest = self.compute_digest();
+        self.store_as_it_is(directory)
+    }
+
+    /// The same for one that was read, and so has its digest.
+    pub(super) fn store_as_it_is(&self, directory: &Path) -> Result<(), Error> {
         let path = directory.join(FILE);
-        let write = |file: &mut fs::File| {
-            let mut file = BufWriter::with_capacity(BUFFER, file);
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.flush()
-        };
+        let write = |file: &mut fs::File| self.write(file);
         Ok(crate::durable::write_with(&path, 0o600, write)?)
     }
 
-    /// The file's content.
-    pub fn to_json(&self) -> Vec<u8> {
-        // A struct of plain fields always serialises.
-        let mut content = serde_json::to_vec_pretty(self).unwrap_or_default();
-        content.push(b'\n');
-        content
-    }
-
-    /// The entry of a path. The entries are sorted, so it is a quick search.
-    pub fn file(&self, path: &RelativePath) -> Option<&FileRecord> {
-        match self.files.first() {
-            Some(root) if root.path == *path => Some(root),
-            _ => {
-                let rest = self.files.get(1..)?;
-                rest.binary_search_by(|file| file.path.cmp(path))
-                    .ok()
-                    .map(|at| &rest[at])
-            }
-        }
+    /// Writes the file's content, which may be long, piece by piece.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut to = BufWriter::with_capacity(BUFFER, to);
+        serde_json::to_writer_pretty(&mut to, self)?;
+        to.write_all(b"\n")?;
+        to.flush()
     }
 
     /// Fails unless this snapshot is of the same workload: the kind, and every fact of `identity` that both know.
@@ -384,16 +347,15 @@ impl Manifest {
     /// What a stranger could have written and a restore must not follow.
     fn check(&self) -> Result<(), String> {
         let mut directories = BTreeSet::new();
-        let mut before: Option<&RelativePath> = None;
-        for (at, file) in self.files.iter().enumerate() {
+        let mut before: Option<RelativePath> = None;
+        for file in &self.files {
             let path = &file.path;
-            if (at == 0) != path.is_root() {
+            if before.is_none() != path.is_root() {
                 return Err(format!("the entry {path} is not where the root should be"));
             }
-            if before.is_some_and(|before| !before.is_root() && before >= path) {
+            if before.is_some_and(|before| !before.is_root() && before >= *path) {
                 return Err(format!("the entry {path} is out of order or there twice"));
             }
-            before = Some(path);
             // A file below a symbolic link would be written wherever the link leads.
             if path
                 .parent()
@@ -411,9 +373,10 @@ impl Manifest {
                 (Kind::Symlink | Kind::Directory, ..) => {
                     return Err(format!("the entry {path} contradicts itself"));
                 }
-                (_, Some(hash), None) if blake3::Hash::from_hex(hash).is_ok() => {}
+                (_, Some(_), None) => {}
                 _ => return Err(format!("the entry {path} has no hash")),
             }
+            before = Some(file.path);
         }
         for directory in self
             .databases

@@ -12,17 +12,17 @@ use super::error::Error;
 /// It comes from `manifest.json` too, which a stranger may have written, so whatever could lead out is refused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RelativePath(String);
+pub struct RelativePath(Box<str>);
 
 impl RelativePath {
     /// The directory itself.
     pub fn root() -> Self {
-        Self(".".to_owned())
+        Self(".".into())
     }
 
     /// Whether it is the directory itself.
     pub fn is_root(&self) -> bool {
-        self.0 == "."
+        &*self.0 == "."
     }
 
     /// The path as text.
@@ -35,7 +35,7 @@ impl RelativePath {
         if self.is_root() {
             base.to_owned()
         } else {
-            base.join(&self.0)
+            base.join(&*self.0)
         }
     }
 
@@ -55,7 +55,7 @@ impl RelativePath {
         Some(
             self.0
                 .rsplit_once('/')
-                .map_or_else(Self::root, |(parent, _)| Self(parent.to_owned())),
+                .map_or_else(Self::root, |(parent, _)| Self(parent.into())),
         )
     }
 
@@ -71,13 +71,18 @@ impl RelativePath {
         }
     }
 
+    /// Whether it comes before another in the order of manifests: the root first, the rest as text.
+    pub fn comes_before(&self, other: &Self) -> bool {
+        !other.is_root() && (self.is_root() || self < other)
+    }
+
     /// Whether it is `directory` or below it.
     pub fn is_within(&self, directory: &Self) -> bool {
         directory.is_root()
             || self == directory
             || self
                 .0
-                .strip_prefix(&directory.0)
+                .strip_prefix(&*directory.0)
                 .is_some_and(|rest| rest.starts_with('/'))
     }
 }
@@ -87,7 +92,7 @@ impl TryFrom<String> for RelativePath {
 
     fn try_from(text: String) -> Result<Self, Error> {
         if text == "." {
-            return Ok(Self(text));
+            return Ok(Self(text.into()));
         }
         if text.contains('\0') {
             return Err(bad(&text, "it has a zero byte"));
@@ -104,13 +109,13 @@ impl TryFrom<String> for RelativePath {
                 _ => {}
             }
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 }
 
 impl From<RelativePath> for String {
     fn from(path: RelativePath) -> Self {
-        path.0
+        path.0.into()
     }
 }
 

@@ -46,6 +46,26 @@ pub struct Placed {
     pub hash: Option<blake3::Hash>,
 }
 
+impl Placed {
+    /// A directory or symbolic link that was made.
+    pub fn written() -> Self {
+        Self {
+            method: Method::Written,
+            size: 0,
+            hash: None,
+        }
+    }
+
+    /// A second name of an inode.
+    pub fn linked(identity: Identity) -> Self {
+        Self {
+            method: Method::Link,
+            size: identity.size,
+            hash: None,
+        }
+    }
+}
+
 /// Opens a regular file for reading; a symbolic link in its place is refused.
 pub fn open(path: &Path) -> Result<File, Error> {
     let file = OpenOptions::new()
@@ -84,11 +104,15 @@ pub fn link(from: &Path, to: &Path, expected: Identity) -> Result<Placed, Error>
         fs::remove_file(to).map_err(Error::io("remove", to))?;
         return Err(changed(from));
     }
-    Ok(Placed {
-        method: Method::Link,
-        size: expected.size,
-        hash: None,
-    })
+    Ok(Placed::linked(expected))
+}
+
+/// Whether a link failed since its inode has as many names as it can have.
+pub fn has_no_name_left(error: &Error) -> bool {
+    let Error::Io { source, .. } = error else {
+        return false;
+    };
+    source.raw_os_error() == Some(nix::errno::Errno::EMLINK as i32)
 }
 
 /// Shares the blocks of `from` with a new file.

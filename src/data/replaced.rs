@@ -4,7 +4,8 @@ use super::control::Control;
 use super::error::Error;
 use super::path::RelativePath;
 use super::survey::Source;
-use super::tree::{Node, RESERVED, Tree};
+use super::tree::{Node, RESERVED};
+use super::walk::{self, Seen};
 
 /// The data that an exchange would take away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +29,20 @@ impl Replaced {
         if !source.root.exists() {
             return Ok(replaced);
         }
-        let tree = Tree::walk(&source.root, &|path| source.skips(path), control)?;
-        for entry in &tree.entries {
-            replaced.bytes = replaced.bytes.saturating_add(entry.allocated);
-            replaced.files += u64::from(entry.node == Node::File);
-        }
         // What is not among the directories that are meant is nobody's concern.
         let stays = |path: &RelativePath| source.means(path) && !path.name().starts_with(RESERVED);
-        replaced.kept = tree.excluded.into_iter().filter(stays).collect();
+        let skip = |path: &RelativePath| source.skips(path);
+        walk::walk(&source.root, &skip, control, &mut |seen| {
+            match seen {
+                Seen::Entry(entry) => {
+                    replaced.bytes = replaced.bytes.saturating_add(entry.allocated);
+                    replaced.files += u64::from(entry.node == Node::File);
+                }
+                Seen::Excluded(path) if stays(&path) => replaced.kept.push(path),
+                Seen::Excluded(_) | Seen::Special(_) => {}
+            }
+            Ok(())
+        })?;
         replaced.kept.sort();
         Ok(replaced)
     }

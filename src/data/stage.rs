@@ -8,14 +8,16 @@ use super::control::Control;
 use super::error::Error;
 use super::exchange::{Exchange, Scope};
 use super::exclude::Exclude;
-use super::manifest::{FileRecord, Kind, Manifest};
+use super::files::{FileRecord, Kind};
+use super::manifest::Manifest;
 use super::mount::is_mount_point;
 use super::path::RelativePath;
 use super::place::{self, Method};
 use super::space;
 use super::store::Exclusive;
 use super::survey::Source;
-use super::tree::{self, Node, RESERVED, Tree};
+use super::tree::{self, Node, RESERVED};
+use super::walk::{self, Seen};
 
 /// A tree that is ready to be exchanged for the live one.
 #[derive(Debug)]
@@ -112,9 +114,13 @@ impl Staged {
         if !self.live.exists() {
             return Ok(Vec::new());
         }
-        let tree = Tree::walk(&self.live, &|_| false, control)?;
         let mut carried: Vec<RelativePath> = Vec::new();
-        for entry in &tree.entries {
+        let mut directories: Vec<tree::Entry> = Vec::new();
+        walk::walk(&self.live, &|_| false, &Control::unlimited(), &mut |seen| {
+            control.check()?;
+            let Seen::Entry(entry) = seen else {
+                return Ok(());
+            };
             let inside = carried
                 .iter()
                 .rev()
@@ -124,7 +130,7 @@ impl Staged {
                 Scope::Whole | Scope::Entries => true,
             };
             if !meant || entry.path.is_root() || !(inside || exclude.matches(&entry.path)) {
-                continue;
+                return Ok(());
             }
             let to = entry.path.below(&self.path);
             if !inside {
@@ -132,40 +138,37 @@ impl Staged {
                 tree::remove(&to, control)?;
                 self.parents(&entry.path)?;
             }
-            match &entry.node {
-                Node::Directory => {
-                    DirBuilder::new()
-                        .mode(0o700)
-                        .create(&to)
-                        .map_err(Error::io("create", &to))?;
-                }
-                Node::Symlink(target) => place::symlink(target, &to, &entry.attributes)?,
-                Node::File => {
-                    place::copy(
-                        &entry.path.below(&self.live),
-                        &to,
-                        None,
-                        Some(&entry.attributes),
-                        control,
-                    )?;
-                    place::open(&to)?
-                        .sync_all()
-                        .map_err(Error::io("sync", &to))?;
-                }
-            }
             carried.push(entry.path.clone());
-        }
-        for entry in tree
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| entry.node == Node::Directory)
-        {
-            if carried.contains(&entry.path) {
-                dress(&entry.path.below(&self.path), &entry.attributes)?;
-            }
+            self.carry_one(entry, &to, &mut directories, control)
+        })?;
+        for entry in directories.iter().rev() {
+            dress(&entry.path.below(&self.path), &entry.attributes)?;
         }
         Ok(carried)
+    }
+
+    fn carry_one(
+        &self,
+        entry: tree::Entry,
+        to: &Path,
+        directories: &mut Vec<tree::Entry>,
+        control: &mut Control,
+    ) -> Result<(), Error> {
+        let from = entry.path.below(&self.live);
+        match &entry.node {
+            Node::Directory => {
+                let made = DirBuilder::new().mode(0o700).create(to);
+                made.map_err(Error::io("create", to))?;
+                directories.push(entry);
+                Ok(())
+            }
+            Node::Symlink(target) => place::symlink(target, to, &entry.attributes),
+            Node::File => {
+                place::copy(&from, to, None, Some(&entry.attributes), control)?;
+                let copied = place::open(to)?;
+                copied.sync_all().map_err(Error::io("sync", to))
+            }
+        }
     }
 
     /// Plans the exchange of this tree and the live one.
@@ -238,14 +241,9 @@ impl Staged {
         )?;
         control.expect(bytes);
         for file in manifest.files.iter().filter(|file| !file.path.is_root()) {
-            self.put(data, file, method, control)?;
+            self.put(data, &file, method, reserve, control)?;
         }
-        for file in manifest
-            .files
-            .iter()
-            .rev()
-            .filter(|file| file.kind == Kind::Directory)
-        {
+        for file in manifest.files.directories() {
             dress(&file.path.below(&self.path), &file.attributes)?;
         }
         Ok(())
@@ -256,6 +254,7 @@ impl Staged {
         data: &Path,
         file: &FileRecord,
         method: Method,
+        reserve: u64,
         control: &mut Control,
     ) -> Result<(), Error> {
         let from = file.path.below(data);
@@ -278,13 +277,18 @@ impl Staged {
             }
             (_, Method::Link) => {
                 let metadata = fs::symlink_metadata(&from).map_err(Error::io("read", &from))?;
-                place::link(&from, &to, tree::Identity::of(&metadata))?
+                match place::link(&from, &to, tree::Identity::of(&metadata)) {
+                    Err(error) if place::has_no_name_left(&error) => {
+                        space::require(&self.path, file.size.saturating_add(reserve), 1)?;
+                        place::copy(&from, &to, None, attributes, control)?
+                    }
+                    linked => linked?,
+                }
             }
             (_, Method::Reflink) => place::reflink(&from, &to, attributes)?,
             _ => place::copy(&from, &to, None, attributes, control)?,
         };
-        let hash = placed.hash.map(|hash| hash.to_hex().to_string());
-        if placed.size != file.size || (hash.is_some() && hash != file.blake3) {
+        if placed.size != file.size || (placed.hash.is_some() && placed.hash != file.blake3) {
             return Err(Error::Damaged {
                 path: from,
                 detail: "it is not what was captured".to_owned(),
@@ -396,14 +400,17 @@ fn dress(path: &Path, attributes: &tree::Attributes) -> Result<(), Error> {
 }
 
 fn sync_directories(path: &Path) -> Result<(), Error> {
-    let tree = Tree::walk(path, &|_| false, &Control::unlimited())?;
-    for entry in tree
-        .entries
-        .iter()
-        .rev()
-        .filter(|entry| entry.node == Node::Directory)
-    {
-        crate::durable::sync_directory(&entry.path.below(path))?;
+    let mut directories = Vec::new();
+    walk::walk(path, &|_| false, &Control::unlimited(), &mut |seen| {
+        if let Seen::Entry(entry) = seen
+            && entry.node == Node::Directory
+        {
+            directories.push(entry.path);
+        }
+        Ok(())
+    })?;
+    for directory in directories.iter().rev() {
+        crate::durable::sync_directory(&directory.below(path))?;
     }
     match path.parent() {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),

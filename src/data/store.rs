@@ -3,6 +3,7 @@
 //! `<store>/<name>/` holds `data/` and `manifest.json`, and `bad` once the snapshot was found damaged. What ends in
 //! `.partial` was never finished and what ends in `.discard` was being removed: whoever gets the lock sweeps both.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use crate::protocol::Name;
 use super::control::Control;
 use super::error::Error;
 use super::manifest::{self, Manifest};
-use super::tree::{self, RESERVED, Tree};
+use super::summary::Summary;
+use super::tree::{self, Node, RESERVED};
+use super::walk::{self, Seen};
 
 const PARTIAL: &str = ".partial";
 const DISCARD: &str = ".discard";
@@ -59,8 +62,8 @@ pub enum Space {
 pub struct Stored {
     /// Its name.
     pub name: Name,
-    /// Its manifest, or why it cannot be used.
-    pub manifest: Result<Manifest, String>,
+    /// What its manifest says, or why it cannot be used.
+    pub manifest: Result<Summary, String>,
     /// Why it was marked bad, if it was.
     pub bad: Option<String>,
     /// What it takes.
@@ -181,13 +184,12 @@ impl Store {
         !is_leftover(name.as_str()) && self.snapshot(name).is_dir()
     }
 
-    /// The manifest of the newest snapshot that has one.
-    pub fn newest(&self) -> Result<Option<Manifest>, Error> {
-        let manifests = self
-            .names()?
-            .into_iter()
-            .filter_map(|name| Manifest::load(&self.snapshot(&name)).ok());
-        Ok(manifests.max_by_key(|manifest| manifest.sequence))
+    /// The number and name of the newest snapshot that has a manifest.
+    pub fn newest(&self) -> Result<Option<(u64, Name)>, Error> {
+        let sequence = |name: &Name| Manifest::load(&self.snapshot(name)).ok();
+        let names = self.names()?.into_iter();
+        let numbered = names.filter_map(|name| Some((sequence(&name)?.sequence, name)));
+        Ok(numbered.max())
     }
 
     /// The name of the newest snapshot that is not known to be bad.
@@ -293,7 +295,10 @@ impl Store {
 
     fn look(&self, name: Name) -> Result<Stored, Error> {
         let directory = self.snapshot(&name);
-        let manifest = Manifest::load(&directory).map_err(|error| error.to_string());
+        let manifest = match Manifest::load(&directory) {
+            Ok(manifest) => Ok(Summary::of(&manifest)),
+            Err(error) => Err(error.to_string()),
+        };
         Ok(Stored {
             bad: self.bad(&name)?,
             pinned: self.is_pinned(&name),
@@ -362,34 +367,28 @@ fn is_leftover(name: &str) -> bool {
 }
 
 /// Blocks that only this snapshot names: an inode counts when all its names were found inside.
-fn space(directory: &Path, manifest: Option<&Manifest>) -> Result<Space, Error> {
-    let tree = Tree::walk(directory, &|_| false, &Control::unlimited())?;
-    let mut names = std::collections::BTreeMap::<(u64, u64), (u64, u64, u64)>::new();
-    for entry in &tree.entries {
-        let key = (entry.identity.device, entry.identity.inode);
-        let (found, ..) = *names
-            .entry(key)
-            .and_modify(|(found, ..)| *found += 1)
-            .or_insert((1, entry.links, entry.allocated));
+fn space(directory: &Path, summary: Option<&Summary>) -> Result<Space, Error> {
+    let mut alone = 0u64;
+    // Those with more than one name, few of which are inside.
+    let mut shared = BTreeMap::<(u64, u64), (u64, u64, u64)>::new();
+    walk::walk(directory, &|_| false, &Control::unlimited(), &mut |seen| {
+        let Seen::Entry(entry) = seen else {
+            return Ok(());
+        };
         // A directory's links are its subdirectories; it is never shared.
-        if entry.node == tree::Node::Directory {
-            names.insert(key, (found, found, entry.allocated));
+        if entry.links == 1 || entry.node == Node::Directory {
+            alone = alone.saturating_add(entry.allocated);
+            return Ok(());
         }
-    }
-    let alone = names
-        .values()
-        .filter(|(found, links, _)| found >= links)
-        .map(|(_, _, bytes)| bytes)
-        .sum();
-    let reflinked = manifest.is_some_and(|manifest| {
-        manifest
-            .files
-            .iter()
-            .any(|file| file.method == super::place::Method::Reflink)
-    });
-    Ok(if reflinked {
-        Space::AtMost(alone)
-    } else {
-        Space::Exact(alone)
+        let key = (entry.identity.device, entry.identity.inode);
+        let names = shared.entry(key).or_default();
+        *names = (names.0 + 1, entry.links, entry.allocated);
+        Ok(())
+    })?;
+    let whole = shared.values().filter(|(found, links, _)| found >= links);
+    let alone = whole.fold(alone, |sum, (_, _, bytes)| sum.saturating_add(*bytes));
+    Ok(match summary.is_some_and(|summary| summary.reflinked) {
+        true => Space::AtMost(alone),
+        false => Space::Exact(alone),
     })
 }

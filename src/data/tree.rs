@@ -1,7 +1,7 @@
 //! What is in a directory: every file, directory and symbolic link, none of them followed.
 
 use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::control::Control;
 use super::error::Error;
 use super::path::RelativePath;
+use super::walk::{self, Seen};
 
 /// Names that start so are ours (stores, staged trees): never part of a snapshot.
 pub const RESERVED: &str = ".ostler-";
@@ -109,81 +110,16 @@ impl Tree {
         skip: &dyn Fn(&RelativePath) -> bool,
         control: &Control,
     ) -> Result<Self, Error> {
-        let metadata = fs::metadata(root).map_err(Error::io("read", root))?;
-        if !metadata.is_dir() {
-            return Err(Error::Place {
-                path: root.to_owned(),
-                problem: "it is not a directory",
-            });
-        }
         let mut tree = Self::default();
-        tree.entries
-            .push(entry(RelativePath::root(), Node::Directory, &metadata));
-        let mut next = 0;
-        // Breadth first over the directories found so far: a deep tree needs no deep stack.
-        let mut directories = vec![RelativePath::root()];
-        while let Some(directory) = directories.get(next).cloned() {
-            next += 1;
-            control.check()?;
-            tree.directory(root, &directory, skip, &mut directories)?;
-        }
-        tree.entries[1..].sort_by(|a, b| a.path.cmp(&b.path));
+        walk::walk(root, skip, control, &mut |seen| {
+            match seen {
+                Seen::Entry(entry) => tree.entries.push(entry),
+                Seen::Excluded(path) => tree.excluded.push(path),
+                Seen::Special(path) => tree.special.push(path),
+            }
+            Ok(())
+        })?;
         Ok(tree)
-    }
-
-    fn directory(
-        &mut self,
-        root: &Path,
-        directory: &RelativePath,
-        skip: &dyn Fn(&RelativePath) -> bool,
-        directories: &mut Vec<RelativePath>,
-    ) -> Result<(), Error> {
-        let on_disk = directory.below(root);
-        let listing = match fs::read_dir(&on_disk) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !directory.is_root() => {
-                return Ok(());
-            }
-            Err(error) => return Err(Error::io("list", &on_disk)(error)),
-        };
-        for item in listing {
-            let item = item.map_err(Error::io("list", &on_disk))?;
-            let name = item.file_name();
-            let name = name.to_str().ok_or_else(|| Error::Place {
-                path: item.path(),
-                problem: "its name is not UTF-8, so a manifest cannot hold it: rename or exclude it",
-            })?;
-            let path = directory.join(name)?;
-            if name.starts_with(RESERVED) || skip(&path) {
-                self.excluded.push(path);
-                continue;
-            }
-            let metadata = match fs::symlink_metadata(item.path()) {
-                Ok(metadata) => metadata,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io("read", &item.path())(error)),
-            };
-            let kind = metadata.file_type();
-            let node = if kind.is_file() {
-                Node::File
-            } else if kind.is_dir() {
-                directories.push(path.clone());
-                Node::Directory
-            } else if kind.is_symlink() {
-                Node::Symlink(target(&item.path())?)
-            } else {
-                debug_assert!(
-                    kind.is_socket()
-                        || kind.is_fifo()
-                        || kind.is_block_device()
-                        || kind.is_char_device()
-                );
-                self.special.push(path);
-                continue;
-            };
-            self.entries.push(entry(path, node, &metadata));
-        }
-        Ok(())
     }
 }
 
@@ -239,17 +175,6 @@ pub fn remove(path: &Path, control: &mut Control) -> Result<(), Error> {
         remove(&item.map_err(Error::io("list", path))?.path(), control)?;
     }
     fs::remove_dir(path).or_else(|error| gone(error, "remove"))
-}
-
-fn entry(path: RelativePath, node: Node, metadata: &Metadata) -> Entry {
-    Entry {
-        path,
-        node,
-        identity: Identity::of(metadata),
-        allocated: metadata.blocks().saturating_mul(512),
-        links: metadata.nlink(),
-        attributes: Attributes::of(metadata),
-    }
 }
 
 /// Moves a tree to where nothing is: by a rename, or from another filesystem by a copy that is durable before this

@@ -1,6 +1,5 @@
 //! Holding a snapshot against its manifest, at any time.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -8,14 +7,17 @@ use crate::protocol::Name;
 
 use super::control::Control;
 use super::error::Error;
+use super::files::{FileRecord, Kind};
 use super::inspect::inspect;
+use super::lsm::live::Immutable;
 use super::lsm::record::End;
 use super::lsm::{FileName, LiveSet, names};
-use super::manifest::{Database, Kind, Level, Manifest, Way};
+use super::manifest::{Database, Level, Manifest, Way};
 use super::path::RelativePath;
 use super::place;
 use super::store::Store;
-use super::tree::{Node, Tree};
+use super::tree::{Entry, Node};
+use super::walk::{self, Seen};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +110,7 @@ pub fn check(
                 what,
             });
         };
-        if file.blake3.as_deref() != Some(found.hash.to_hex().as_str()) {
+        if file.blake3 != Some(found.hash) {
             wrong("its content is not what was captured".to_owned());
         }
         if let Some(what) = found.damage {
@@ -126,47 +128,56 @@ pub(super) fn structure(
     control: &Control,
 ) -> Result<Vec<Damage>, Error> {
     let mut damages = Vec::new();
-    let tree = Tree::walk(data, &|_| false, control)?;
-    let mut found: BTreeMap<_, _> = tree
-        .entries
-        .iter()
-        .map(|entry| (&entry.path, entry))
-        .collect();
-    let mut wrong = |path: &RelativePath, what: &str| {
-        damages.push(Damage {
-            path: path.clone(),
-            what: what.to_owned(),
-        });
+    let damage = |path: RelativePath, what: &str| Damage {
+        path,
+        what: what.to_owned(),
     };
-    for file in &manifest.files {
-        let Some(entry) = found.remove(&file.path) else {
-            wrong(&file.path, "it is missing");
-            continue;
+    let mut added = Vec::new();
+    let mut files = manifest.files.iter().peekable();
+    walk::walk(data, &|_| false, control, &mut |seen| {
+        let entry = match seen {
+            Seen::Entry(entry) => entry,
+            Seen::Excluded(path) | Seen::Special(path) => {
+                added.push(path);
+                return Ok(());
+            }
         };
-        match (&entry.node, file.kind) {
-            (Node::Directory, Kind::Directory) => {}
-            (Node::Symlink(target), Kind::Symlink) if Some(target) == file.target.as_ref() => {}
-            (Node::File, Kind::Directory | Kind::Symlink) => wrong(&file.path, "it is a file"),
-            (Node::File, _) if entry.identity.size == file.size => {}
-            (Node::File, _) => wrong(
-                &file.path,
-                &format!(
-                    "it has {} bytes instead of {}",
-                    entry.identity.size, file.size
-                ),
-            ),
-            _ => wrong(&file.path, "it is of another kind or points elsewhere"),
+        while let Some(file) = files.next_if(|file| file.path.comes_before(&entry.path)) {
+            damages.push(damage(file.path, "it is missing"));
         }
-    }
-    for path in found.into_keys().chain(&tree.special).chain(&tree.excluded) {
-        wrong(path, "it was not captured: someone put it here");
-    }
+        match files.next_if(|file| file.path == entry.path) {
+            None => added.push(entry.path),
+            Some(file) => {
+                let wrong = difference(&entry, &file);
+                damages.extend(wrong.map(|what| damage(file.path, &what)));
+            }
+        }
+        Ok(())
+    })?;
+    damages.extend(files.map(|file| damage(file.path, "it is missing")));
+    let added = added.into_iter();
+    damages.extend(added.map(|path| damage(path, "it was not captured: someone put it here")));
     for database in &manifest.databases {
         if let Err(damage) = database_is_whole(data, manifest, database) {
             damages.push(damage);
         }
     }
     Ok(damages)
+}
+
+/// What an entry is, where it is not what was captured.
+fn difference(entry: &Entry, file: &FileRecord) -> Option<String> {
+    match (&entry.node, file.kind) {
+        (Node::Directory, Kind::Directory) => None,
+        (Node::Symlink(target), Kind::Symlink) if Some(target) == file.target.as_ref() => None,
+        (Node::File, Kind::Directory | Kind::Symlink) => Some("it is a file".to_owned()),
+        (Node::File, _) if entry.identity.size == file.size => None,
+        (Node::File, _) => Some(format!(
+            "it has {} bytes instead of {}",
+            entry.identity.size, file.size
+        )),
+        _ => Some("it is of another kind or points elsewhere".to_owned()),
+    }
 }
 
 fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> Result<(), Damage> {
@@ -219,36 +230,46 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
         ));
     }
     live.engine = database.engine;
-    let mut listed: BTreeMap<(bool, u64), u64> = manifest
+    let in_it = |file: &FileRecord| file.path.parent().as_ref() == Some(&database.path);
+    let mut listed: Vec<Immutable> = manifest
         .files
         .iter()
-        .filter(|file| file.path.parent().as_ref() == Some(&database.path))
-        .filter_map(|file| match FileName::parse(file.path.name()) {
-            FileName::Table(number) => Some(((false, number), file.size)),
-            FileName::Blob(number) => Some(((true, number), file.size)),
-            _ => None,
+        .filter(in_it)
+        .filter_map(|file| {
+            let (number, blob) = match FileName::parse(file.path.name()) {
+                FileName::Table(number) => (number, false),
+                FileName::Blob(number) => (number, true),
+                _ => return None,
+            };
+            let size = file.size;
+            Some(Immutable { number, size, blob })
         })
         .collect();
+    listed.sort_unstable();
+    let mut named = vec![false; listed.len()];
     for file in live.immutables() {
-        if listed.remove(&(file.blob, file.number)) != Some(file.size) {
-            return Err(at(
-                &path,
-                format!(
-                    "it names file {} with another size, or it is not captured",
-                    file.number
-                ),
-            ));
+        match listed.binary_search(&file) {
+            Ok(found) if !named[found] => named[found] = true,
+            _ => {
+                return Err(at(
+                    &path,
+                    format!(
+                        "it names file {} with another size, or it is not captured",
+                        file.number
+                    ),
+                ));
+            }
         }
     }
-    if let Some(((_, number), _)) = listed.pop_first() {
+    if let Some((file, _)) = listed.iter().zip(named).find(|(_, named)| !named) {
         return Err(at(
             &path,
-            format!("it does not name file {number}, which was captured"),
+            format!("it does not name file {}, which was captured", file.number),
         ));
     }
     for number in live.required_logs(manifest.way == Way::Hot).into_keys() {
         let log = name(format!("{number:06}.log"))?;
-        if manifest.file(&log).is_none() {
+        if manifest.files.find(&log).is_none() {
             return Err(at(
                 &log,
                 "the MANIFEST names this log and it was not captured".to_owned(),

@@ -4,13 +4,13 @@ use super::context::{Context, Did};
 use super::labour::Limits;
 use super::snapshots::Snapshots;
 use crate::data::store::Pin;
-use crate::data::{self, Control, Manifest, Store};
+use crate::data::{self, Control, Store, Summary};
 use crate::protocol::{Failure, Name, Reason};
 
 /// A snapshot of the workload that may be put in the place of its data, kept from being removed meanwhile.
 pub(super) struct Choice {
     pub store: Store,
-    pub manifest: Manifest,
+    pub summary: Summary,
     _pin: Pin,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn choose(
         let _pin = store.pin(&name)?;
         Ok(Some(Choice {
             store,
-            manifest,
+            summary: Summary::of(&manifest),
             _pin,
         }))
     };

@@ -26,6 +26,7 @@ mod power;
 mod progress;
 mod prune;
 mod reboot;
+mod recovery;
 mod renew;
 mod reset;
 mod restore;

@@ -17,7 +17,7 @@ pub(super) async fn prune(context: &mut Context) -> Result<(), Failure> {
         return restore_checkpoint::prune(context).await;
     }
     let plan = context.snapshots()?.clone();
-    let store = plan.open()?;
+    let store = plan.open().await?;
     let removals = prune_after(context, &plan, store).await?;
     let list = removals
         .iter()

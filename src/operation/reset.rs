@@ -5,8 +5,9 @@
 use serde_json::{Value, json};
 
 use super::context::{Context, Did, cancelled, failure_of};
+use super::recovery::recover;
 use super::renew::renewal;
-use super::restore::{recover, replace};
+use super::restore::replace;
 use super::resync::{add_downtime, nothing, refuse_without_chain, replaced};
 use super::{renew, snapshots::Snapshots};
 use crate::protocol::{Failure, Progress};

@@ -1,13 +1,13 @@
 //! The operation `restore`: staged while the workload runs, committed by one exchange, undone where it does not help.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::choice::{self, Choice, choose};
 use super::context::{Context, Did};
-use super::labour::{Limits, failure_of};
+use super::labour::Limits;
+use super::recovery;
 use super::renew;
+use super::resync::replaced;
 use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
 use super::upload::tell;
@@ -15,14 +15,8 @@ use super::{arguments, fetch, power};
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::place::Method;
 use crate::data::store::Exclusive;
-use crate::data::{self, Control, Interrupted, Level, Staged, Store, in_use};
+use crate::data::{self, Control, Level, Staged, Store, in_use};
 use crate::protocol::{Failure, Found, Reason};
-
-/// How often a store that somebody else has, or that is not mounted yet, is asked for again.
-const STORE_PAUSE: Duration = Duration::from_millis(200);
-
-/// How long removing what was staged may take: gigabytes in many files, on a slow card.
-const SWEEP: Duration = Duration::from_secs(600);
 
 /// Restores a snapshot.
 pub(super) async fn restore(
@@ -32,7 +26,7 @@ pub(super) async fn restore(
     let mut found = context.found().await?;
     if context.recovered() {
         if !asked.from_bucket || context.has_begun("arm") {
-            return recover(context, &found).await;
+            return recovery::recover(context, &found).await;
         }
         found = begin_again(context, found).await?;
     }
@@ -48,24 +42,28 @@ pub(super) async fn restore(
         .await?
         .ok_or_else(|| choice::none(context, wanted.as_ref()))?;
     verify(context, &plan, &chosen).await?;
-    let staged = stage(context, &plan, &chosen, asked.link).await?;
-    let Choice { manifest, .. } = chosen;
+    let summary = &chosen.summary;
     let restored = json!({
-        "snapshot": manifest.name,
-        "height": manifest.height,
-        "bytes": manifest.total_bytes,
-        "files": manifest.files.len(),
+        "snapshot": summary.name,
+        "height": summary.height,
+        "bytes": summary.total_bytes,
+        "files": summary.files,
     });
     tell(context, restored);
     if context.record.dry_run {
-        let discard =
-            move |control: &mut Control| staged.1.discard(control).map(|()| ((), Did::default()));
-        context
-            .labour("discard", Limits::default(), discard)
-            .await?;
+        let replaces = replaced(context, &plan).await?;
+        tell(context, replaces);
+        let copied = if asked.link {
+            0
+        } else {
+            chosen.summary.total_bytes
+        };
+        tell(context, json!({"needs_bytes": copied}));
         context.record.changed = Some(false);
         return Ok(());
     }
+    recovery::end_earlier(context, &found).await?;
+    let staged = stage(context, &plan, &chosen, asked.link).await?;
     replace(context, &plan, &found, staged).await
 }
 
@@ -138,7 +136,7 @@ pub(super) async fn verify(
     plan: &Snapshots,
     chosen: &Choice,
 ) -> Result<(), Failure> {
-    let name = &chosen.manifest.name;
+    let name = &chosen.summary.name;
     let (store, verified) = (chosen.store.clone(), name.clone());
     let verify = move |control: &mut Control| {
         let report = data::verify(&store, &verified, Level::L3, control)?;
@@ -170,11 +168,12 @@ pub(super) async fn stage(
     chosen: &Choice,
     link: bool,
 ) -> Result<(Exclusive, Staged), Failure> {
-    let (store, manifest) = (chosen.store.clone(), chosen.manifest.clone());
+    let (store, name) = (chosen.store.clone(), chosen.summary.name.clone());
     let live = plan.source.root.clone();
     let (method, reserve) = (link.then_some(Method::Link), plan.reserve);
     let stage = move |control: &mut Control| {
         let exclusive = store.lock(control)?;
+        let manifest = store.get(&name)?;
         let staged = Staged::build(&exclusive, &manifest, &live, method, reserve, control)?;
         Ok(((exclusive, staged), Did::default()))
     };
@@ -232,7 +231,11 @@ async fn exchange(
 }
 
 /// After the commit: the workload proves the new data, or the old data comes back.
-async fn settle(context: &mut Context, exclusive: Exclusive, found: &Found) -> Result<(), Failure> {
+pub(super) async fn settle(
+    context: &mut Context,
+    exclusive: Exclusive,
+    found: &Found,
+) -> Result<(), Failure> {
     if let Err(failure) = come_up(context, found).await {
         let workload = context.workload.clone();
         let stopped = context.step("stop again", power::end_any_run(&workload));
@@ -271,7 +274,11 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
 }
 
 /// Puts the old data back, and starts the workload on it.
-async fn retreat(context: &mut Context, store: &Store, found: &Found) -> Result<(), Failure> {
+pub(super) async fn retreat(
+    context: &mut Context,
+    store: &Store,
+    found: &Found,
+) -> Result<(), Failure> {
     context.forget_steps(&["exchange back"]);
     let undone = match renew::back(context).await {
         Ok(()) => back(context, store).await,
@@ -284,7 +291,7 @@ async fn retreat(context: &mut Context, store: &Store, found: &Found) -> Result<
 
 /// Starts the workload although its data could not be `moved` as it should, on a full disk for example: the journal of
 /// the exchange stays for later, and what is in place is one tree or the other. Half of each starts nobody.
-async fn come_up_on_what_is_there(
+pub(super) async fn come_up_on_what_is_there(
     context: &mut Context,
     store: &Store,
     found: &Found,
@@ -345,156 +352,6 @@ async fn discard(context: &mut Context, store: &Store) -> Result<(), Failure> {
     };
     context
         .labour("discard", Limits::default(), discard)
-        .await
-        .map(drop)
-}
-
-/// After an interruption: finished where the exchange had been committed, undone where it had not.
-pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    context.must_finish();
-    if !context.has_begun("exchange") {
-        // Nothing was moved, so whatever became of the store, the workload can run.
-        come_up(context, found).await?;
-        renew::tidy(context).await;
-        sweep(context).await;
-        return Err(interrupted());
-    }
-    let exclusive = take_up(context).await?;
-    let store = &exclusive.store().clone();
-    let pending =
-        Exchange::pending(&store.exchange_journal()).map_err(|error| failure_of(&error))?;
-    let goal = pending.as_ref().map(Exchange::goal);
-    let complete = pending.as_ref().is_some_and(Exchange::is_complete);
-
-    let committed = match goal {
-        Some(Goal::Forward | Goal::Discard) => !goes_back(context),
-        Some(Goal::Back) => false,
-        None => context.is_done("exchange") && !goes_back(context),
-    };
-    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
-        // Trees are about to be moved, and a timer may have started the workload meanwhile.
-        context.forget_steps(&["stop again"]);
-        let workload = context.workload.clone();
-        context
-            .step("stop again", power::end_any_run(&workload))
-            .await?;
-    }
-    if committed {
-        if let stuck @ Err(_) = go_on(context, store).await {
-            return come_up_on_what_is_there(context, store, found, stuck).await;
-        }
-        context.forget_steps(&["swap"]);
-        if let Err(failure) = renew::forward(context).await {
-            retreat(context, store, found).await?;
-            return Err(failure);
-        }
-        return settle(context, exclusive, found).await;
-    }
-    retreat(context, store, found).await?;
-    drop(exclusive);
-    sweep(context).await;
-    Err(interrupted())
-}
-
-/// Whether it was decided that the new data is not wanted.
-fn goes_back(context: &Context) -> bool {
-    context.has_begun("swap back") || context.has_begun("exchange back")
-}
-
-/// Removes what was staged, which may be as large as the data. Where that cannot be done now, the next restore does it.
-async fn sweep(context: &mut Context) {
-    let Ok(plan) = context.snapshots().cloned() else {
-        return;
-    };
-    if !context.has_begun("stage") {
-        return;
-    }
-    let sweep = move |control: &mut Control| {
-        let exclusive = plan.again()?.lock(control)?;
-        Staged::sweep(&exclusive, &plan.source.root, control)?;
-        Ok(((), Did::default()))
-    };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(SWEEP),
-    };
-    context.forget_steps(&["sweep"]);
-    if let Err(error) = context.labour("sweep", limits, sweep).await {
-        tracing::warn!(
-            "what was staged stays until the next restore: {}",
-            error.message
-        );
-    }
-}
-
-fn interrupted() -> Failure {
-    Failure::new(
-        Reason::Interrupted,
-        "the agent was interrupted before the new data was in place: the old data is, and the workload is as it was",
-    )
-}
-
-/// Takes the store again, and waits for whoever has it, and for its disk, which may be mounted after the agent has
-/// begun: the workload may be stopped until this is brought to its end.
-async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
-    let plan = context.snapshots()?.clone();
-    let take = move |control: &mut Control| {
-        let mut told = false;
-        loop {
-            let taken = plan.again().and_then(|store| store.lock(control));
-            let error = match taken {
-                Ok(exclusive) => return Ok((exclusive, Did::default())),
-                Err(error) if may_pass(&error) => error,
-                Err(error) => return Err(error),
-            };
-            if !told {
-                tracing::warn!("{error}; trying again");
-                told = true;
-            }
-            match control.check() {
-                Ok(()) => std::thread::sleep(STORE_PAUSE),
-                // What it was waited for says more than that it took too long.
-                Err(Interrupted::OutOfTime) => return Err(error),
-                Err(cancelled) => return Err(cancelled.into()),
-            }
-        }
-    };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(power::START_PATIENCE),
-    };
-    context.forget_steps(&["take up"]);
-    whole(context.labour("take up", limits, take).await?)
-}
-
-/// Whether a store is worth waiting for.
-fn may_pass(error: &data::Error) -> bool {
-    match error {
-        data::Error::Busy { .. } | data::Error::NoStore { .. } => true,
-        data::Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
-    }
-}
-
-/// Brings an exchange that was committed to its end.
-async fn go_on(context: &mut Context, store: &Store) -> Result<(), Failure> {
-    let journal = store.exchange_journal();
-    let go_on = move |_: &mut Control| {
-        let pending = Exchange::pending(&journal)?;
-        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
-            exchange.commit()?;
-        }
-        Ok((
-            (),
-            Did {
-                changed: true,
-                detail: None,
-            },
-        ))
-    };
-    context.forget_steps(&["exchange"]);
-    context
-        .labour("exchange", Limits::default(), go_on)
         .await
         .map(drop)
 }

@@ -6,11 +6,12 @@ use super::arguments::{From, Resync};
 use super::choice::{Choice, choose};
 use super::context::{Context, Did};
 use super::labour::Limits;
-use super::restore::{recover, replace, stage, verify};
+use super::recovery::{self, recover};
+use super::restore::{replace, stage, verify};
 use super::snapshot::whole;
 use super::snapshots::Snapshots;
 use crate::data::store::Exclusive;
-use crate::data::{Control, Manifest, Replaced, Staged, space};
+use crate::data::{Control, Replaced, Staged, Summary, space};
 use crate::protocol::{Failure, Reason};
 
 /// Resyncs.
@@ -24,12 +25,13 @@ pub(super) async fn resync(context: &mut Context, asked: Resync) -> Result<(), F
     if context.record.dry_run {
         return planned(context, &plan, asked).await;
     }
+    recovery::end_earlier(context, &found).await?;
     let (staged, begins) = match asked.from {
         From::Snapshot => {
             let chosen = best(context, &plan).await?;
             verify(context, &plan, &chosen).await?;
             let staged = stage(context, &plan, &chosen, asked.link).await?;
-            (staged, begins_with(&chosen.manifest))
+            (staged, begins_with(&chosen.summary))
         }
         From::Scratch => (
             nothing(context, &plan).await?,
@@ -81,13 +83,13 @@ fn no_snapshot(context: &Context) -> Failure {
     Failure::new(Reason::NotPossible, message)
 }
 
-fn begins_with(manifest: &Manifest) -> Value {
+fn begins_with(summary: &Summary) -> Value {
     json!({
         "from": From::Snapshot,
-        "snapshot": manifest.name,
-        "height": manifest.height,
-        "bytes": manifest.total_bytes,
-        "files": manifest.files.len(),
+        "snapshot": summary.name,
+        "height": summary.height,
+        "bytes": summary.total_bytes,
+        "files": summary.files,
     })
 }
 
@@ -96,9 +98,10 @@ pub(super) async fn nothing(
     context: &mut Context,
     plan: &Snapshots,
 ) -> Result<(Exclusive, Staged), Failure> {
-    let (store, source) = (plan.open()?, plan.source.clone());
+    let plan = plan.clone();
     let stage = move |control: &mut Control| {
-        let exclusive = store.lock(control)?;
+        let exclusive = plan.opened()?.lock(control)?;
+        let source = &plan.source;
         let staged = Staged::empty(&exclusive, &source.root, &source.include, control)?;
         Ok(((exclusive, staged), Did::default()))
     };
@@ -109,12 +112,12 @@ pub(super) async fn nothing(
 async fn planned(context: &mut Context, plan: &Snapshots, asked: Resync) -> Result<(), Failure> {
     let (mut begins, needs) = match asked.from {
         From::Snapshot => {
-            let Choice { manifest, .. } = best(context, plan).await?;
+            let Choice { summary, .. } = best(context, plan).await?;
             let copied = match asked.link {
                 true => 0,
-                false => manifest.total_bytes,
+                false => summary.total_bytes,
             };
-            (begins_with(&manifest), copied)
+            (begins_with(&summary), copied)
         }
         From::Scratch => (json!({"from": From::Scratch}), 0),
     };

@@ -14,7 +14,7 @@ use super::workload::{Through, Workload};
 use super::{power, prune, upload};
 use crate::clock::Timestamp;
 use crate::data::manifest::{Facts, Timings};
-use crate::data::{self, Control, Cut, Manifest, Options, Store, Way};
+use crate::data::{self, Control, Cut, Options, Store, Summary, Way};
 use crate::protocol::{Failure, Found, Name, Reason};
 use crate::runtime::Stopped;
 
@@ -33,7 +33,7 @@ pub(super) async fn snapshot(
         // Known before the workload is stopped, not after.
         upload::bucket(&plan, &context.workload.name)?;
     }
-    let store = plan.open()?;
+    let store = plan.open().await?;
     let name = name(context, &asked)?;
     if context.recovered() {
         recover(context, &store, &name).await?;
@@ -72,7 +72,7 @@ pub(super) async fn snapshot(
         height,
         timings: timings(context, None),
     };
-    let manifest = seal(context, cut, facts, plan.rate).await?;
+    let sealed = seal(context, cut, facts, plan.rate).await?;
     let progressed = progress
         .await
         .map_err(|error| Failure::new(Reason::NotReady, error.to_string()))?;
@@ -85,7 +85,7 @@ pub(super) async fn snapshot(
             tracing::warn!("the timings of the snapshot stay incomplete: {error}");
         }
     }
-    context.record.output = Some(summary(&manifest, &timings(context, progressed.first())));
+    context.record.output = Some(summary(&sealed, &timings(context, progressed.first())));
     if let Err(failure) = prune::prune_after(context, &plan, store.clone()).await {
         // The snapshot is good; the next one prunes again.
         tracing::warn!(
@@ -339,11 +339,11 @@ async fn seal(
     cut: Cut,
     facts: Facts,
     rate: u64,
-) -> Result<Manifest, Failure> {
+) -> Result<Summary, Failure> {
     let seal = move |control: &mut Control| {
         let manifest = cut.seal(facts, control)?;
         Ok((
-            manifest,
+            Summary::of(&manifest),
             Did {
                 changed: true,
                 detail: None,
@@ -381,12 +381,12 @@ async fn come_back(context: &mut Context, found: &Found) -> Result<(), Failure> 
 
 /// After an interruption: the snapshot is there if it was sealed, else nothing of it.
 async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<(), Failure> {
-    let sealed = store.get(name);
+    let sealed = sealed(store, name).await;
     let swept = store.clone();
     // Whoever takes the lock sweeps: a snapshot that was being taken, and one that was being removed.
     let sweep = move |control: &mut Control| swept.lock(control).map(|_| ((), Did::default()));
     let sweeping = context.labour("sweep", Limits::default(), sweep).await;
-    if let Ok(manifest) = sealed {
+    if let Some(sealed) = sealed {
         if let Err(error) = sweeping {
             tracing::warn!(
                 "what was being removed stays until the store is used again: {}",
@@ -394,7 +394,7 @@ async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<()
             );
         }
         context.record.changed = Some(true);
-        context.record.output = Some(summary(&manifest, &manifest.timings));
+        context.record.output = Some(summary(&sealed, &sealed.timings));
         return Ok(());
     }
     sweeping?;
@@ -402,6 +402,13 @@ async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<()
         Reason::Interrupted,
         "the agent was interrupted before the seal: nothing of this snapshot is kept, the workload is as it was",
     ))
+}
+
+/// The snapshot as it was sealed, if it was and can be used.
+async fn sealed(store: &Store, name: &Name) -> Option<Summary> {
+    let (store, name) = (store.clone(), name.clone());
+    let read = move || store.get(&name).map(|manifest| Summary::of(&manifest));
+    tokio::task::spawn_blocking(read).await.ok()?.ok()
 }
 
 async fn planned(context: &mut Context, cut: Cut, name: &Name) -> Result<(), Failure> {
@@ -427,14 +434,14 @@ fn timings(context: &Context, first_progress: Option<Duration>) -> Timings {
     }
 }
 
-fn summary(manifest: &Manifest, timings: &Timings) -> Value {
+fn summary(sealed: &Summary, timings: &Timings) -> Value {
     json!({
-        "name": manifest.name,
-        "way": manifest.way,
-        "clean": manifest.clean,
-        "height": manifest.height,
-        "files": manifest.files.len(),
-        "bytes": manifest.total_bytes,
+        "name": sealed.name,
+        "way": sealed.way,
+        "clean": sealed.clean,
+        "height": sealed.height,
+        "files": sealed.files,
+        "bytes": sealed.total_bytes,
         "downtime_ms": timings.stop_ms.zip(timings.start_ms).map(|(stop, start)| stop + timings.cut_ms.unwrap_or(0) + start),
         "timings": timings,
     })

@@ -43,9 +43,13 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Opens the store, and makes it where it is not there yet.
-    pub(super) fn open(&self) -> Result<Store, Failure> {
-        self.opened().map_err(|error| failure_of(&error))
+    /// Opens the store, and makes it where it is not there yet. A disk that hangs must not hang the agent.
+    pub(super) async fn open(&self) -> Result<Store, Failure> {
+        let plan = self.clone();
+        match spawn_blocking(move || plan.opened()).await {
+            Ok(opened) => opened.map_err(|error| failure_of(&error)),
+            Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+        }
     }
 
     /// The same within work on files.
@@ -142,9 +146,9 @@ fn report(stored: Stored, clock_synced: bool) -> SnapshotReport {
                 height: manifest.height,
                 way: manifest.way,
                 clean: manifest.clean,
-                files: manifest.files.len() as u64,
+                files: manifest.files,
                 total_bytes: manifest.total_bytes,
-                verified: manifest.verification.level,
+                verified: manifest.verified,
                 timings: manifest.timings,
             };
             (Some(facts), None)

@@ -14,7 +14,7 @@ use crate::snapshots::{name, picture, private_copy, workload};
 fn contents(manifest: &Manifest) -> BTreeSet<(String, u64)> {
     let files = manifest.files.iter().filter(|file| file.size > 0);
     files
-        .filter_map(|file| Some((file.blake3.clone()?, file.size)))
+        .filter_map(|file| Some((file.blake3?.to_hex().to_string(), file.size)))
         .collect()
 }
 

@@ -58,6 +58,9 @@ pub(super) fn run(args: Restore) -> anyhow::Result<Exit> {
     // It may have been started while the tree was built.
     refuse_in_use(live, &control)?;
     let mut exchange = staged.exchange(&store.exchange_journal())?;
+    if !args.accept {
+        exchange.wait_for_a_word();
+    }
     exchange.commit()?;
     for path in &carried {
         line(&format!("kept {path}"))?;

@@ -18,9 +18,9 @@ pub(super) struct Take {
     /// The snapshot's name [default: the time]
     #[arg(long)]
     name: Option<Name>,
-    /// reflink, link, copy, or hot for a workload that runs [default: the best stopped way that works]
-    #[arg(long)]
-    way: Option<Way>,
+    /// reflink, link, copy, hot for a workload that runs, or auto for the best of the others that works
+    #[arg(long, default_value = "auto", value_parser = way)]
+    way: Wanted,
     /// Begin while the workload runs, say when to stop it, wait for Enter, and say when to start it
     #[arg(long)]
     warm: bool,
@@ -42,9 +42,14 @@ pub(super) struct Take {
     speed: Speed,
 }
 
+/// A way; `None` is found out.
+#[derive(Clone, Copy, Debug)]
+struct Wanted(Option<Way>);
+
 /// Takes a snapshot.
 pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
-    if args.warm && args.way == Some(Way::Hot) {
+    let Wanted(way) = args.way;
+    if args.warm && way == Some(Way::Hot) {
         let problem = "a hot cut needs no stop: leave out --warm or --way hot";
         return Err(Usage(problem.to_owned()).into());
     }
@@ -60,7 +65,7 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
     };
     let options = Options {
         name,
-        way: args.way,
+        way,
         reserve: RESERVE,
     };
     let mut control = args.speed.control();
@@ -118,5 +123,12 @@ fn opaque(manifest: &Manifest) -> String {
     match manifest.verification.opaque.len() {
         0 => String::new(),
         files => format!("; {files} tables of a kind that only their hash vouches for"),
+    }
+}
+
+fn way(text: &str) -> Result<Wanted, crate::data::Error> {
+    match text {
+        "auto" => Ok(Wanted(None)),
+        way => way.parse().map(|way| Wanted(Some(way))),
     }
 }

@@ -4,6 +4,7 @@
 //! it is no snapshot, and the store's sweep leaves it alone.
 
 use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -77,8 +78,16 @@ impl Desk {
 
     /// A file for one call of rclone, with this content.
     pub fn file(&self, content: &[u8]) -> Result<PathBuf, Error> {
+        self.file_with(|to| to.write_all(content))
+    }
+
+    /// The same with what `fill` writes.
+    pub fn file_with(
+        &self,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, Error> {
         let path = self.path.join("file");
-        crate::durable::write(&path, content, 0o600)?;
+        crate::durable::write_with(&path, 0o600, |file| fill(file))?;
         Ok(path)
     }
 

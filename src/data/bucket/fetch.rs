@@ -14,13 +14,13 @@ use super::super::control::Control;
 use super::super::error::Error;
 use super::super::inspect::inspect;
 use super::super::manifest::{self, FileRecord, Kind, Level, Manifest};
-use super::super::path::RelativePath;
 use super::super::store::Store;
 use super::super::tree::{self, Attributes};
+use super::super::walk::{self, Seen};
 use super::super::{place, space, verify};
 use super::desk::{self, Desk};
 use super::objects::latest;
-use super::publish::{OBJECTS, contents, latest_path, manifest_path, object};
+use super::publish::{Content, OBJECTS, contents, latest_path, manifest_path, object};
 use super::remote::{Load, Remote};
 use super::{Bucket, Layout};
 
@@ -58,7 +58,7 @@ impl Bucket {
             None => false,
         };
         let contents = contents(&manifest);
-        let came = |hash: &str, file: &FileRecord| {
+        let came = |hash: &str, file: &Content| {
             let at = store.map(|store| desk::fetched(store).join(object(hash)));
             at.and_then(|at| fs::symlink_metadata(at).ok())
                 .is_some_and(|there| there.len() == file.size)
@@ -180,7 +180,11 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// Brings every content to the desk, whole.
     fn objects(&self, store: &Store, reserve: u64, control: &mut Control) -> Result<(), Error> {
-        let wanted = contents(self.manifest);
+        let contents = contents(self.manifest);
+        let wanted = contents
+            .iter()
+            .map(|(hash, at)| (hash.as_str(), at))
+            .collect();
         desk::make(&self.desk.fetched())?;
         self.drop_others(&wanted, control)?;
         let mut missing = self.missing(&wanted, control)?;
@@ -221,9 +225,9 @@ impl Fetch<'_> {
     /// Those that are not on the desk with their hash; what is there otherwise goes.
     fn missing<'b>(
         &self,
-        wanted: &BTreeMap<&'b str, &'b FileRecord>,
+        wanted: &BTreeMap<&'b str, &'b Content>,
         control: &mut Control,
-    ) -> Result<BTreeMap<&'b str, &'b FileRecord>, Error> {
+    ) -> Result<BTreeMap<&'b str, &'b Content>, Error> {
         let mut missing = BTreeMap::new();
         for (hash, file) in wanted {
             let path = self.at(hash);
@@ -247,16 +251,22 @@ impl Fetch<'_> {
     /// What another fetch left on the desk.
     fn drop_others(
         &self,
-        wanted: &BTreeMap<&str, &FileRecord>,
+        wanted: &BTreeMap<&str, &Content>,
         control: &mut Control,
     ) -> Result<(), Error> {
         let fetched = self.desk.fetched();
-        let tree = tree::Tree::walk(&fetched, &|_| false, control)?;
-        let alien = |path: &RelativePath| !wanted.contains_key(path.name());
-        for entry in tree.entries {
-            if entry.node != tree::Node::Directory && alien(&entry.path) {
-                tree::remove(&entry.path.below(&fetched), control)?;
+        let mut alien = Vec::new();
+        walk::walk(&fetched, &|_| false, control, &mut |seen| {
+            if let Seen::Entry(entry) = seen
+                && entry.node != tree::Node::Directory
+                && !wanted.contains_key(entry.path.name())
+            {
+                alien.push(entry.path);
             }
+            Ok(())
+        })?;
+        for path in alien {
+            tree::remove(&path.below(&fetched), control)?;
         }
         Ok(())
     }
@@ -291,13 +301,8 @@ impl Fetch<'_> {
         let data = partial.join("data");
         directory(partial)?;
         directory(&data)?;
-        let mut uses = HashMap::<&str, usize>::new();
-        for hash in self
-            .manifest
-            .files
-            .iter()
-            .filter_map(|f| f.blake3.as_deref())
-        {
+        let mut uses = HashMap::<blake3::Hash, usize>::new();
+        for hash in self.manifest.files.iter().filter_map(|file| file.blake3) {
             *uses.entry(hash).or_default() += 1;
         }
         for file in self
@@ -308,7 +313,7 @@ impl Fetch<'_> {
         {
             control.check()?;
             let to = file.path.below(&data);
-            match (file.kind, file.blake3.as_deref()) {
+            match (file.kind, file.blake3) {
                 (Kind::Directory, _) => directory(&to)?,
                 (Kind::Symlink, _) => {
                     let target = file.target.as_deref().unwrap_or_default();
@@ -317,19 +322,17 @@ impl Fetch<'_> {
                 (_, Some(hash)) => {
                     let left = uses.entry(hash).or_default();
                     *left = left.saturating_sub(1);
-                    self.put(file, hash, *left == 0, &to, control)?;
+                    self.put(&file, &hash.to_hex(), *left == 0, &to, control)?;
                 }
                 // The manifest was checked: there is no such entry.
                 (_, None) => {}
             }
         }
-        for file in self.manifest.files.iter().rev() {
-            if file.kind == Kind::Directory {
-                let path = file.path.below(&data);
-                let opened = File::open(&path).map_err(Error::io("open", &path))?;
-                place::dress(&opened, &path, Some(&file.attributes))?;
-                opened.sync_all().map_err(Error::io("sync", &path))?;
-            }
+        for file in self.manifest.files.directories() {
+            let path = file.path.below(&data);
+            let opened = File::open(&path).map_err(Error::io("open", &path))?;
+            place::dress(&opened, &path, Some(&file.attributes))?;
+            opened.sync_all().map_err(Error::io("sync", &path))?;
         }
         let report = verify::check(&data, self.manifest, Level::L3, control)?;
         if let Some(damage) = report.damages.into_iter().next() {
@@ -338,7 +341,7 @@ impl Fetch<'_> {
                 detail: damage.what,
             });
         }
-        self.manifest.clone().store(partial)
+        self.manifest.store_as_it_is(partial)
     }
 
     /// Puts one file at its place: the last that has a content gets the object itself.

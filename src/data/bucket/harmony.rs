@@ -8,9 +8,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::Name;
+
 use super::super::control::Control;
 use super::super::error::Error;
-use super::super::manifest::Manifest;
+use super::super::manifest::{Manifest, Workload};
 use super::super::path::RelativePath;
 use super::super::store::Store;
 use super::Uploaded;
@@ -53,23 +55,23 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The shard of a snapshot.
-    fn shard(&self, manifest: &Manifest) -> Result<u32, Error> {
-        let own = manifest.workload.identity.get("shard");
+    /// The shard of the snapshot `name`.
+    fn shard(&self, name: &Name, workload: &Workload) -> Result<u32, Error> {
+        let own = workload.identity.get("shard");
         self.shard
             .or_else(|| own.and_then(|shard| shard.parse().ok()))
-            .ok_or_else(|| unknown(manifest, "shard", "set `shard` in its [workload.bucket]"))
+            .ok_or_else(|| unknown(name, "shard", "set `shard` in its [workload.bucket]"))
     }
 
     /// The directory of a shard's snapshots.
-    pub(super) fn directory(&self, manifest: &Manifest) -> Result<String, Error> {
-        let archival = manifest.workload.identity.get("archival");
+    pub(super) fn directory(&self, name: &Name, workload: &Workload) -> Result<String, Error> {
+        let archival = workload.identity.get("archival");
         let own = match archival.is_some_and(|archival| archival == "true") {
             true => DbType::Archival,
             false => DbType::Pruned,
         };
         let db_type = self.db_type.unwrap_or(own);
-        Ok(format!("{db_type}/{}", self.shard(manifest)?))
+        Ok(format!("{db_type}/{}", self.shard(name, workload)?))
     }
 }
 
@@ -77,7 +79,7 @@ impl Identity {
 pub(super) fn folder(manifest: &Manifest, shard: u32) -> Result<String, Error> {
     let height = manifest
         .height
-        .ok_or_else(|| unknown(manifest, "height", "the name needs it"))?;
+        .ok_or_else(|| unknown(&manifest.name, "height", "the name needs it"))?;
     // `2026-11-21T03:45:05.000Z` has what is needed at fixed places.
     let time: String = manifest.cut_time.to_string();
     let time: String = time
@@ -89,9 +91,9 @@ pub(super) fn folder(manifest: &Manifest, shard: u32) -> Result<String, Error> {
     Ok(format!("harmony_db_{shard}.{time}.{height}"))
 }
 
-fn unknown(manifest: &Manifest, what: &str, wanted: &str) -> Error {
+fn unknown(name: &Name, what: &str, wanted: &str) -> Error {
     Error::Mismatch {
-        name: manifest.name.to_string(),
+        name: name.to_string(),
         what: what.to_owned(),
         found: "unknown".to_owned(),
         wanted: wanted.to_owned(),
@@ -108,9 +110,10 @@ pub(super) struct Upload<'a> {
 
 impl Upload<'_> {
     pub fn run(&self, plan: bool, control: &mut Control) -> Result<Uploaded, Error> {
-        let shard = self.identity.shard(self.manifest)?;
+        let (name, workload) = (&self.manifest.name, &self.manifest.workload);
+        let shard = self.identity.shard(name, workload)?;
         let folder = folder(self.manifest, shard)?;
-        let to = format!("{}/{folder}", self.identity.directory(self.manifest)?);
+        let to = format!("{}/{folder}", self.identity.directory(name, workload)?);
         let wanted = self.shipment(&self.database(shard)?)?;
         let there = self.remote.list(&to, None, control)?;
         let missing = wanted.select(|name, item| there.get(name) != Some(&item.size));
@@ -132,7 +135,7 @@ impl Upload<'_> {
                 reason,
             });
         }
-        let mark = self.desk.file(&self.manifest.to_json())?;
+        let mark = self.desk.file_with(|to| self.manifest.write(to))?;
         self.remote
             .publish(&mark, &format!("{to}/{COMPLETE}"), control)?;
         Ok(uploaded)

@@ -4,11 +4,11 @@ use crate::protocol::Name;
 
 use super::super::control::Control;
 use super::super::error::Error;
-use super::super::manifest::{FileRecord, Manifest};
+use super::super::manifest::Manifest;
 use super::super::store::Store;
 use super::Uploaded;
 use super::desk::Desk;
-use super::publish::{OBJECTS, Published, contents, latest_path, manifest_path, object};
+use super::publish::{Content, OBJECTS, Published, contents, latest_path, manifest_path, object};
 use super::remote::Remote;
 use super::shipment::{Item, Shipment};
 
@@ -62,14 +62,14 @@ impl Upload<'_> {
 
     fn shipment(&self) -> Shipment {
         let data = self.store.snapshot(&self.manifest.name).join("data");
-        let item = |file: &FileRecord| Item {
-            path: file.path.below(&data),
-            size: file.size,
+        let item = |content: Content| Item {
+            path: content.path.below(&data),
+            size: content.size,
         };
         let contents = contents(self.manifest).into_iter();
         Shipment(
             contents
-                .map(|(hash, file)| (object(hash), item(file)))
+                .map(|(hash, content)| (object(&hash), item(content)))
                 .collect(),
         )
     }
@@ -85,7 +85,7 @@ impl Upload<'_> {
             });
         }
         if published.get(self.workload, name).is_none() {
-            let file = self.desk.file(&self.manifest.to_json())?;
+            let file = self.desk.file_with(|to| self.manifest.write(to))?;
             let path = manifest_path(self.workload, name);
             self.remote.publish(&file, &path, control)?;
         }

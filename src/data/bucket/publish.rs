@@ -9,7 +9,8 @@ use crate::protocol::Name;
 
 use super::super::control::Control;
 use super::super::error::Error;
-use super::super::manifest::{FileRecord, Manifest};
+use super::super::manifest::Manifest;
+use super::super::path::RelativePath;
 use super::desk::{self, Desk};
 use super::remote::Remote;
 
@@ -31,11 +32,21 @@ pub(super) fn latest_path(workload: &Name) -> String {
     format!("{workload}/LATEST")
 }
 
-/// The snapshot's contents that are objects: hash, size and one file that has it. Empty files need no object.
-pub(super) fn contents(manifest: &Manifest) -> BTreeMap<&str, &FileRecord> {
+/// A content of a snapshot: how long it is, and one file that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    pub path: RelativePath,
+    pub size: u64,
+}
+
+/// The snapshot's contents that are objects, by their hashes. Empty files need no object.
+pub(super) fn contents(manifest: &Manifest) -> BTreeMap<String, Content> {
     let filled = manifest.files.iter().filter(|file| file.size > 0);
     filled
-        .filter_map(|file| file.blake3.as_deref().map(|hash| (hash, file)))
+        .filter_map(|file| {
+            let (path, size) = (file.path, file.size);
+            Some((file.blake3?.to_hex().to_string(), Content { path, size }))
+        })
         .collect()
 }
 
@@ -90,9 +101,8 @@ impl Published {
     }
 
     fn add(&mut self, workload: Name, manifest: Manifest) {
-        let hashes = contents(&manifest).into_keys();
-        self.named
-            .extend(hashes.filter_map(|hash| blake3::Hash::from_hex(hash).ok()));
+        let filled = manifest.files.iter().filter(|file| file.size > 0);
+        self.named.extend(filled.filter_map(|file| file.blake3));
         self.entries.push(Entry {
             workload,
             name: manifest.name,

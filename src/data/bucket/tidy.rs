@@ -96,10 +96,10 @@ impl Bucket {
         control: &mut Control,
     ) -> Result<Tidied, Error> {
         let newest = store.list()?.into_iter().rev().find(|one| one.is_good());
-        let Some(manifest) = newest.and_then(|one| one.manifest.ok()) else {
+        let Some(newest) = newest.and_then(|one| one.manifest.ok()) else {
             return Ok(Tidied::default());
         };
-        let directory = identity.directory(&manifest)?;
+        let directory = identity.directory(&newest.name, &newest.workload)?;
         let marks = remote.list(&directory, Some(2), control)?;
         let with = |mark: &str| -> Vec<String> {
             let folders = marks.keys().filter_map(|path| path.strip_suffix(mark));

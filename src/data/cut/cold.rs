@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::lsm::lock;
 use super::super::manifest::Way;
 use super::super::survey::State;
-use super::Cut;
+use super::{Cut, describe};
 
 impl Cut {
     /// Completes the snapshot while the workload is stopped. `clean`: it had stopped by itself, it was not killed.
@@ -35,11 +35,11 @@ impl Cut {
                 });
             }
         }
+        self.databases = survey.databases.into_iter().map(describe).collect();
         for item in &survey.items {
-            self.put(item, control)?;
+            let placed = self.put(&item, control)?;
+            self.capture(item, placed);
         }
-        self.items = survey.items;
-        self.databases = survey.databases;
         self.clean = clean;
         self.cut_ms = started.elapsed().as_millis() as u64;
         Ok(())

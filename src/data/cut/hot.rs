@@ -13,8 +13,9 @@ use super::super::error::Error;
 use super::super::lsm::Engine;
 use super::super::manifest::{Kind, Way};
 use super::super::path::RelativePath;
-use super::super::survey::{Database, State, Survey, Task};
-use super::Cut;
+use super::super::place::Placed;
+use super::super::survey::{Database, Item, State, Survey, Task};
+use super::{Cut, describe};
 
 /// Under any load that a node puts on its database, a second try succeeds.
 const TRIES: u32 = 20;
@@ -40,8 +41,18 @@ impl Cut {
             }
         };
         self.refuse_hot(&survey.databases)?;
-        self.items = survey.items;
-        self.databases = survey.databases;
+        self.databases = survey.databases.into_iter().map(describe).collect();
+        for item in &survey.items {
+            // All is there, and this says how it came.
+            let placed = match &item.task {
+                Task::Directory => Placed::written(),
+                _ => match self.placed.remove(&item.path) {
+                    Some(origin) => origin.placed,
+                    None => Placed::linked(item.identity),
+                },
+            };
+            self.capture(item, placed);
+        }
         self.clean = false;
         self.cut_ms = started.elapsed().as_millis() as u64;
         Ok(())
@@ -69,23 +80,19 @@ impl Cut {
             self.require_logs(database, &logs)?;
         }
         // Logs that are newer than the copies are not part of this moment.
-        survey
-            .items
-            .retain(|item| item.kind != Kind::Log || logs.contains_key(&item.path));
+        let meant = |item: &Item| item.kind != Kind::Log || logs.contains_key(&item.path);
+        survey.items = survey.items.iter().filter(meant).collect();
         let order = |task: &Task| match task {
             // The MANIFEST, as far as it was read; it may be removed when the engine starts another.
             Task::Mutable { limit: Some(_) } => 0,
             Task::Immutable => 1,
             _ => 2,
         };
-        let mut items: Vec<_> = survey
-            .items
-            .iter()
-            .filter(|item| item.kind != Kind::Log)
-            .collect();
-        items.sort_by_key(|item| order(&item.task));
-        for item in items {
-            self.put(item, control)?;
+        for turn in 0..3 {
+            let items = survey.items.iter().filter(|item| item.kind != Kind::Log);
+            for item in items.filter(|item| order(&item.task) == turn) {
+                self.bring(&item, control)?;
+            }
         }
         Ok(survey)
     }
@@ -95,15 +102,10 @@ impl Cut {
         let mut logs = BTreeMap::new();
         let survey = self.source.survey(State::Warm, control)?;
         for item in survey.items.iter().filter(|item| item.kind == Kind::Log) {
-            match self.put(item, control) {
-                Err(error) if error.kind() == Some(ErrorKind::NotFound) => continue,
-                put => put?,
+            match self.bring(&item, control) {
+                Err(error) if error.kind() == Some(ErrorKind::NotFound) => {}
+                size => drop(logs.insert(item.path, size?)),
             }
-            let size = self
-                .placed
-                .get(&item.path)
-                .map_or(0, |origin| origin.placed.size);
-            logs.insert(item.path.clone(), size);
         }
         Ok(logs)
     }

@@ -25,7 +25,8 @@ use crate::protocol::Name;
 use super::control::Control;
 use super::error::Error;
 use super::exchange::Exchange;
-use super::manifest::{Kind, Way};
+use super::files::{FileRecord, Files, Kind};
+use super::manifest::{self, Way};
 use super::path::RelativePath;
 use super::place::{Method, Placed};
 use super::probe::probe;
@@ -60,11 +61,11 @@ pub struct Cut {
     home: u64,
     /// Directories that are there.
     made: BTreeSet<RelativePath>,
-    /// Files at their place, and the original that each was made from.
+    /// Files at their place, and the original that each was made from. One that is a link says so itself.
     placed: BTreeMap<RelativePath, Origin>,
-    /// The final list, after the cold pass.
-    items: Vec<Item>,
-    databases: Vec<Database>,
+    /// What was captured, after the cold pass; with a hash where the bytes passed through our hands.
+    captured: Files,
+    databases: Vec<manifest::Database>,
     clean: bool,
     cut_ms: u64,
     sealed: bool,
@@ -73,7 +74,6 @@ pub struct Cut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     identity: Identity,
-    limit: Option<u64>,
     placed: Placed,
 }
 
@@ -108,7 +108,7 @@ impl Cut {
             home,
             made: BTreeSet::from([RelativePath::root()]),
             placed: BTreeMap::new(),
-            items: Vec::new(),
+            captured: Files::default(),
             databases: Vec::new(),
             clean: false,
             cut_ms: 0,
@@ -131,17 +131,14 @@ impl Cut {
     /// Brings over what cannot change, while the workload runs. What is in flux is left for the cold pass.
     pub fn warm(&mut self, control: &mut Control) -> Result<(), Error> {
         let survey = self.source.survey(State::Warm, control)?;
-        let tables: Vec<&Item> = survey
-            .items
-            .iter()
-            .filter(|item| item.task == Task::Immutable)
-            .collect();
-        control.expect(tables.iter().map(|item| item.identity.size).sum());
-        for item in tables {
-            match self.put(item, control) {
+        let items = survey.items;
+        let tables = || items.iter().filter(|item| item.task == Task::Immutable);
+        control.expect(tables().map(|item| item.identity.size).sum());
+        for item in tables() {
+            match self.bring(&item, control) {
                 // A compaction took it.
                 Err(error) if error.kind() == Some(std::io::ErrorKind::NotFound) => {}
-                put => put?,
+                brought => drop(brought?),
             }
         }
         Ok(())
@@ -151,6 +148,23 @@ impl Cut {
     pub fn abandon(mut self, control: &mut Control) -> Result<(), Error> {
         self.sealed = true;
         tree::discard(&self.partial, control)
+    }
+
+    /// Notes what the final pass has brought over.
+    fn capture(&mut self, item: Item, placed: Placed) {
+        let target = match item.task {
+            Task::Symlink(target) => Some(target),
+            _ => None,
+        };
+        self.captured.push(&FileRecord {
+            path: item.path,
+            kind: item.kind,
+            method: placed.method,
+            size: placed.size,
+            blake3: placed.hash,
+            target,
+            attributes: item.attributes,
+        });
     }
 
     fn data(&self) -> PathBuf {
@@ -217,7 +231,7 @@ impl Cut {
         let mut bytes = self.options.reserve;
         let mut inodes = 16;
         for item in &survey.items {
-            let method = self.method_for(item);
+            let method = self.method_for(&item);
             if method != Method::Link {
                 inodes += 1;
             }
@@ -251,6 +265,25 @@ impl Drop for Cut {
             // Best effort: what is left is swept by the next who gets the lock.
             let _ = tree::discard(&self.partial, &mut Control::unlimited());
         }
+    }
+}
+
+fn describe(database: Database) -> manifest::Database {
+    let live = database.live;
+    manifest::Database {
+        engine: live.engine,
+        comparator: live.comparator().to_owned(),
+        manifest: database.manifest,
+        log_number: live.oldest_log,
+        next_file: live.next_file,
+        last_sequence: live.last_sequence,
+        families: live
+            .families
+            .into_values()
+            .map(|family| family.name)
+            .filter(|name| !name.is_empty())
+            .collect(),
+        path: database.path,
     }
 }
 

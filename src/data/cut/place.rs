@@ -1,56 +1,64 @@
 //! Bringing one item of the source to its place in the snapshot.
 
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use super::super::control::Control;
 use super::super::error::Error;
 use super::super::path::RelativePath;
 use super::super::place::{self, Method, Placed};
+use super::super::space;
 use super::super::survey::{Item, Task};
 use super::super::tree::Identity;
 use super::{Cut, Origin};
 
 impl Cut {
+    /// Brings one item over and remembers it for a later pass. A link says for itself what it is.
+    pub(super) fn bring(&mut self, item: &Item, control: &mut Control) -> Result<u64, Error> {
+        let placed = self.put(item, control)?;
+        let size = placed.size;
+        if !matches!(item.task, Task::Directory) && placed.method != Method::Link {
+            let identity = item.identity;
+            self.placed
+                .insert(item.path.clone(), Origin { identity, placed });
+        }
+        Ok(size)
+    }
+
     /// Brings one item over, unless it is there already and still the same.
-    pub(super) fn put(&mut self, item: &Item, control: &mut Control) -> Result<(), Error> {
+    pub(super) fn put(&mut self, item: &Item, control: &mut Control) -> Result<Placed, Error> {
         control.check()?;
         let from = item.path.below(&self.source.root);
         let to = item.path.below(&self.data());
         if let Task::Directory = item.task {
-            return self.directory(&item.path);
+            return self.directory(&item.path).map(|()| Placed::written());
         }
-        if self.is_current(item)? {
-            return Ok(());
+        if let Some(placed) = self.brought(item)? {
+            return Ok(placed);
         }
         if let Some(parent) = item.path.parent() {
             self.directory(&parent)?;
         }
-        if self.placed.remove(&item.path).is_some() || fs::symlink_metadata(&to).is_ok() {
+        if fs::symlink_metadata(&to).is_ok() {
             // Only a name in our own partial directory; the inode behind a link is not touched.
             fs::remove_file(&to).map_err(Error::io("remove", &to))?;
         }
         let attributes = Some(&item.attributes);
-        let (placed, limit) = match (&item.task, self.method_for(item)) {
-            (Task::Directory, _) => return Ok(()),
+        let placed = match (&item.task, self.method_for(item)) {
+            (Task::Directory, _) => Placed::written(),
             (Task::Symlink(target), _) => {
-                place::symlink(target, &to, &item.attributes)?;
-                let placed = Placed {
-                    method: Method::Written,
-                    size: 0,
-                    hash: None,
-                };
-                (placed, None)
+                place::symlink(target, &to, &item.attributes).map(|()| Placed::written())?
             }
-            (Task::Write(content), _) => (place::write(&to, content, attributes)?, None),
-            (Task::Mutable { limit }, Method::Copy) => (
-                place::copy(&from, &to, *limit, attributes, control)?,
-                *limit,
-            ),
-            (_, Method::Link) => (place::link(&from, &to, item.identity)?, None),
-            (_, Method::Reflink) => (place::reflink(&from, &to, attributes)?, None),
+            (Task::Write(content), _) => place::write(&to, content, attributes)?,
+            (Task::Mutable { limit }, Method::Copy) => {
+                place::copy(&from, &to, *limit, attributes, control)?
+            }
+            (_, Method::Link) => self.link(item, &from, &to, control)?,
+            (_, Method::Reflink) => place::reflink(&from, &to, attributes)?,
             (_, Method::Copy | Method::Written) => {
-                (place::copy(&from, &to, None, attributes, control)?, None)
+                place::copy(&from, &to, None, attributes, control)?
             }
         };
         if item.task == Task::Immutable {
@@ -59,29 +67,46 @@ impl Cut {
             }
             self.require_same(item)?;
         }
-        let origin = Origin {
-            identity: item.identity,
-            limit,
-            placed,
-        };
-        self.placed.insert(item.path.clone(), origin);
-        Ok(())
+        Ok(placed)
     }
 
-    /// Whether an earlier pass brought this very file over: the same inode with the same size, and for a link that
+    /// Links a table. One that has as many names as an inode can have is copied, where there is room.
+    fn link(
+        &self,
+        item: &Item,
+        from: &Path,
+        to: &Path,
+        control: &mut Control,
+    ) -> Result<Placed, Error> {
+        match place::link(from, to, item.identity) {
+            Err(error) if place::has_no_name_left(&error) => {
+                let needed = item.allocated.saturating_add(self.options.reserve);
+                space::require(self.exclusive.store().path(), needed, 1)?;
+                place::copy(from, to, None, Some(&item.attributes), control)
+            }
+            linked => linked,
+        }
+    }
+
+    /// This very file, if an earlier pass brought it over: the same inode with the same size, and for a link that
     /// inode under both names. A number of an unfinished table is used again, so a name alone proves nothing.
-    fn is_current(&self, item: &Item) -> Result<bool, Error> {
-        let Some(origin) = self.placed.get(&item.path) else {
-            return Ok(false);
-        };
-        if item.task != Task::Immutable || origin.identity != item.identity {
-            return Ok(false);
+    fn brought(&mut self, item: &Item) -> Result<Option<Placed>, Error> {
+        let origin = self.placed.remove(&item.path);
+        if item.task != Task::Immutable {
+            return Ok(None);
         }
         let to = item.path.below(&self.data());
-        let there = fs::symlink_metadata(&to).map_err(Error::io("read", &to))?;
-        Ok(match origin.placed.method {
-            Method::Link => Identity::of(&there) == item.identity,
-            _ => there.len() == item.identity.size,
+        let there = match fs::symlink_metadata(&to) {
+            Ok(there) => Identity::of(&there),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &to)(error)),
+        };
+        Ok(match origin {
+            Some(Origin { identity, placed }) => {
+                let same = identity == item.identity && there.size == item.identity.size;
+                same.then_some(placed)
+            }
+            None => (there == item.identity).then(|| Placed::linked(item.identity)),
         })
     }
 
@@ -92,9 +117,7 @@ impl Cut {
         if Identity::of(&now) != item.identity {
             let to = item.path.below(&self.data());
             fs::remove_file(&to).map_err(Error::io("remove", &to))?;
-            return Err(Error::io("read", &from)(
-                std::io::ErrorKind::NotFound.into(),
-            ));
+            return Err(Error::io("read", &from)(ErrorKind::NotFound.into()));
         }
         Ok(())
     }

@@ -1,17 +1,16 @@
 //! The seal: everything hashed, looked into, made durable, and then one rename.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 
 use super::super::control::Control;
 use super::super::error::Error;
+use super::super::files::{FileRecord, Files, Kind};
 use super::super::inspect::inspect;
-use super::super::manifest::{self, FileRecord, Kind, Level, Manifest, Timings, Verification, Way};
-use super::super::path::RelativePath;
+use super::super::manifest::{self, Level, Manifest, Timings, Verification, Way};
 use super::super::place;
-use super::super::survey::{Item, Task};
-use super::super::tree::{Node, Tree};
+use super::super::tree::Node;
 use super::super::verify;
+use super::super::walk::{self, Seen};
 use super::Cut;
 
 impl Cut {
@@ -24,7 +23,7 @@ impl Cut {
         facts: manifest::Facts,
         control: &mut Control,
     ) -> Result<Manifest, Error> {
-        if self.items.is_empty() {
+        if self.captured.is_empty() {
             return Err(Error::Place {
                 path: self.partial.clone(),
                 problem: "nothing was captured yet: the cold pass comes before the seal",
@@ -33,6 +32,7 @@ impl Cut {
         self.drop_extras(control)?;
         let mut manifest = self.manifest(facts)?;
         self.fill_in(&mut manifest, control)?;
+        self.captured = Files::default();
         self.make_durable(&manifest)?;
         if let Some(damage) = verify::structure(&self.data(), &manifest, control)?
             .into_iter()
@@ -52,14 +52,21 @@ impl Cut {
 
     /// Removes what the warm pass brought and the database no longer consists of.
     fn drop_extras(&self, control: &Control) -> Result<(), Error> {
-        let wanted: BTreeSet<&RelativePath> = self.items.iter().map(|item| &item.path).collect();
-        let tree = Tree::walk(&self.data(), &|_| false, control)?;
-        for entry in tree
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| !wanted.contains(&entry.path))
-        {
+        let mut wanted = self.captured.iter().peekable();
+        let mut extras = Vec::new();
+        walk::walk(&self.data(), &|_| false, control, &mut |seen| {
+            if let Seen::Entry(entry) = seen {
+                while wanted
+                    .next_if(|file| file.path.comes_before(&entry.path))
+                    .is_some()
+                {}
+                if wanted.next_if(|file| file.path == entry.path).is_none() {
+                    extras.push(entry);
+                }
+            }
+            Ok(())
+        })?;
+        for entry in extras.iter().rev() {
             let path = entry.path.below(&self.data());
             let removed = match entry.node {
                 Node::Directory => fs::remove_dir(&path),
@@ -75,7 +82,7 @@ impl Cut {
         Ok(Manifest {
             format: manifest::FORMAT,
             name: self.options.name.clone(),
-            sequence: newest.as_ref().map_or(1, |newest| newest.sequence + 1),
+            sequence: newest.as_ref().map_or(1, |(sequence, _)| sequence + 1),
             workload: facts.workload,
             cut_time: facts.cut_time,
             clock_synced: facts.clock_synced,
@@ -83,8 +90,8 @@ impl Cut {
             clean: self.clean && self.way != Way::Hot,
             way: self.way,
             include: self.source.include.clone(),
-            databases: self.databases.iter().map(describe).collect(),
-            files: Vec::with_capacity(self.items.len()),
+            databases: self.databases.clone(),
+            files: Files::default(),
             total_bytes: 0,
             verification: Verification {
                 level: Level::L3,
@@ -95,62 +102,51 @@ impl Cut {
                 cut_ms: Some(self.cut_ms),
                 ..facts.timings
             },
-            previous: newest.map(|newest| newest.name),
+            previous: newest.map(|(_, name)| name),
             digest: String::new(),
         })
     }
 
     /// Reads every file once: its hash, and its inside.
     fn fill_in(&self, manifest: &mut Manifest, control: &mut Control) -> Result<(), Error> {
-        control.expect(self.items.iter().map(|item| item.identity.size).sum());
-        for item in &self.items {
-            let record = match &item.task {
-                Task::Directory => record(item, place::Method::Written),
-                Task::Symlink(target) => FileRecord {
-                    target: Some(target.clone()),
-                    ..record(item, place::Method::Written)
-                },
-                _ => self.read(item, manifest, control)?,
+        control.expect(self.captured.iter().map(|file| file.size).sum());
+        for file in &self.captured {
+            let record = match file.kind {
+                Kind::Directory | Kind::Symlink => file,
+                _ => self.read(file, manifest, control)?,
             };
             manifest.total_bytes += record.size;
-            manifest.files.push(record);
+            manifest.files.push(&record);
         }
         Ok(())
     }
 
     fn read(
         &self,
-        item: &Item,
+        file: FileRecord,
         manifest: &mut Manifest,
         control: &mut Control,
     ) -> Result<FileRecord, Error> {
-        let path = item.path.below(&self.data());
+        let path = file.path.below(&self.data());
         let damaged = |detail: String| Error::Damaged {
-            path: item.path.below(&self.source.root),
+            path: file.path.below(&self.source.root),
             detail,
         };
-        let origin = self
-            .placed
-            .get(&item.path)
-            .ok_or_else(|| damaged("it was not brought over".to_owned()))?;
-        let found = inspect(&path, item.kind, true, manifest.may_be_torn(), control)?;
+        let found = inspect(&path, file.kind, true, manifest.may_be_torn(), control)?;
         if let Some(detail) = found.damage {
             return Err(damaged(detail));
         }
         // What was hashed while the workload was stopped must be what is on the disk now.
-        if origin.placed.hash.is_some_and(|hash| hash != found.hash)
-            || origin.placed.size != found.size
-        {
+        if file.blake3.is_some_and(|hash| hash != found.hash) || file.size != found.size {
             return Err(damaged("its copy differs from what was read".to_owned()));
         }
         manifest.verification.checked += found.checked;
         if found.opaque.is_some() {
-            manifest.verification.opaque.push(item.path.clone());
+            manifest.verification.opaque.push(file.path.clone());
         }
         Ok(FileRecord {
-            size: found.size,
-            blake3: Some(found.hash.to_hex().to_string()),
-            ..record(item, origin.placed.method)
+            blake3: Some(found.hash),
+            ..file
         })
     }
 
@@ -173,48 +169,12 @@ impl Cut {
             let opened = place::open(&path)?;
             opened.sync_all().map_err(Error::io("sync", &path))?;
         }
-        for file in manifest
-            .files
-            .iter()
-            .rev()
-            .filter(|file| file.kind == Kind::Directory)
-        {
+        for file in manifest.files.directories() {
             let path = file.path.below(&data);
             let directory = File::open(&path).map_err(Error::io("open", &path))?;
             place::dress(&directory, &path, Some(&file.attributes))?;
             directory.sync_all().map_err(Error::io("sync", &path))?;
         }
         Ok(crate::durable::sync_directory(&self.partial)?)
-    }
-}
-
-fn record(item: &Item, method: place::Method) -> FileRecord {
-    FileRecord {
-        path: item.path.clone(),
-        kind: item.kind,
-        method,
-        size: 0,
-        blake3: None,
-        target: None,
-        attributes: item.attributes,
-    }
-}
-
-fn describe(database: &super::Database) -> manifest::Database {
-    let live = &database.live;
-    manifest::Database {
-        path: database.path.clone(),
-        engine: live.engine,
-        comparator: live.comparator().to_owned(),
-        families: live
-            .families
-            .values()
-            .map(|family| family.name.clone())
-            .filter(|name| !name.is_empty())
-            .collect(),
-        manifest: database.manifest,
-        log_number: live.oldest_log,
-        next_file: live.next_file,
-        last_sequence: live.last_sequence,
     }
 }

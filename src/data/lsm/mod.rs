@@ -7,7 +7,7 @@
 pub mod blob;
 pub mod block;
 pub mod checksum;
-mod decode;
+pub(super) mod decode;
 pub mod edit;
 pub mod live;
 pub mod lock;

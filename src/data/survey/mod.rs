@@ -1,8 +1,10 @@
 //! What a data directory consists of, and what has to be done with each piece of it.
 
+mod item;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,10 +14,14 @@ use super::exclude::Exclude;
 use super::lsm::record::End;
 use super::lsm::{Engine, FileName, LiveSet, names};
 use super::manifest::Kind;
+use super::packed::Packed;
 use super::path::RelativePath;
 use super::place;
 use super::sniff::SingleFile;
-use super::tree::{Attributes, Entry, Identity, Node, Tree};
+use super::tree::{Entry, Node};
+use super::walk::{self, Listing, Seen};
+pub use item::{Item, Task};
+use tables::Tables;
 
 /// How often a MANIFEST is looked for that was there when `CURRENT` was read.
 const TRIES: u32 = 20;
@@ -44,41 +50,6 @@ pub struct Database {
     pub live: LiveSet,
 }
 
-/// What is to be done with an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
-    /// Never changes: linked, reflinked or copied, at any time.
-    Immutable,
-    /// May change while the workload runs: reflinked or copied; only the first bytes where there is a limit.
-    Mutable {
-        /// How many bytes count.
-        limit: Option<u64>,
-    },
-    /// Written anew with this content.
-    Write(Vec<u8>),
-    /// Made.
-    Directory,
-    /// Made, to point there.
-    Symlink(String),
-}
-
-/// An entry and what is to be done with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Where it is.
-    pub path: RelativePath,
-    /// What it is.
-    pub kind: Kind,
-    /// What to do.
-    pub task: Task,
-    /// Which inode it is.
-    pub identity: Identity,
-    /// Bytes on disk.
-    pub allocated: u64,
-    /// Mode, owner, times.
-    pub attributes: Attributes,
-}
-
 /// The state of the workload during a survey, which decides what is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -94,12 +65,21 @@ pub enum State {
 }
 
 /// A data directory, understood.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Survey {
     /// The LSM databases in it.
     pub databases: Vec<Database>,
     /// What is to be captured, by path.
-    pub items: Vec<Item>,
+    pub items: Packed<Item>,
+}
+
+/// A directory that is being gone through.
+struct Level {
+    path: RelativePath,
+    listing: Listing,
+    next: usize,
+    database: Option<Database>,
+    tables: Tables,
 }
 
 impl Source {
@@ -114,60 +94,97 @@ impl Source {
 
     /// Looks at everything.
     pub fn survey(&self, state: State, control: &Control) -> Result<Survey, Error> {
-        let tree = Tree::walk(&self.root, &|path| self.skips(path), control)?;
-        for wanted in &self.include {
-            if !tree
-                .entries
-                .iter()
-                .any(|entry| entry.path == *wanted && entry.node == Node::Directory)
-            {
-                return Err(Error::Place {
-                    path: wanted.below(&self.root),
-                    problem: "it is to be captured and is not a directory",
-                });
+        let metadata = fs::metadata(&self.root).map_err(Error::io("read", &self.root))?;
+        let root = walk::entry(RelativePath::root(), Node::Directory, &metadata);
+        let mut survey = Survey::default();
+        survey
+            .items
+            .push(&item(root, Kind::Directory, Task::Directory));
+        let mut missing: BTreeSet<_> = self.include.iter().filter(|path| !path.is_root()).collect();
+        let listing = Listing::read(&self.root, control)?;
+        let mut open = vec![self.enter(RelativePath::root(), listing, state)?];
+        while let Some(level) = open.last_mut() {
+            let Some(step) = level.listing.step(level.next) else {
+                survey
+                    .databases
+                    .extend(open.pop().and_then(|level| level.database));
+                continue;
+            };
+            level.next += 1;
+            if let Some(name) = step.strip_suffix('/') {
+                let path = level.path.join(name)?;
+                let listing = Listing::below(&path.below(&self.root), control)?;
+                open.push(self.enter(path, listing, state)?);
+                continue;
             }
-        }
-        let mut databases = BTreeMap::new();
-        for (directory, entries) in by_directory(&tree) {
-            match self.database_in(directory, &entries, state) {
-                Ok(Some(database)) => {
-                    databases.insert(directory.clone(), (database, entries));
-                }
-                Ok(None) => {}
-                Err(_) if state == State::Warm => {}
-                Err(error) => return Err(error),
+            let Some(found) = self.step(level, step, state)? else {
+                continue;
+            };
+            if found.kind == Kind::Directory {
+                missing.remove(&found.path);
             }
+            survey.items.push(&found);
         }
-        let mut items = Vec::new();
-        for entry in &tree.entries {
-            let database = entry
-                .path
-                .parent()
-                .and_then(|parent| databases.get(&parent));
-            items.extend(match database {
-                Some((database, _)) => self.engine_item(entry, database, state)?,
-                None => Some(self.other_item(entry, state)?),
+        if let Some(wanted) = missing.first() {
+            return Err(Error::Place {
+                path: wanted.below(&self.root),
+                problem: "it is to be captured and is not a directory",
             });
         }
-        for (database, entries) in databases.values() {
-            if state == State::Hot && !entries.contains_key(database.manifest_name.as_str()) {
-                // The engine changed to a new MANIFEST between the listing and the look at CURRENT.
-                let path = database
-                    .path
-                    .below(&self.root)
-                    .join(&database.manifest_name);
-                return Err(Error::io("list", &path)(io::ErrorKind::NotFound.into()));
-            }
-            self.immutables(database, entries, state, &mut items)?;
-        }
-        items.sort_by(|a, b| (!a.path.is_root(), &a.path).cmp(&(!b.path.is_root(), &b.path)));
-        Ok(Survey {
-            databases: databases
-                .into_values()
-                .map(|(database, _)| database)
-                .collect(),
-            items,
+        survey.databases.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(survey)
+    }
+
+    /// Finds out what a directory is.
+    fn enter(
+        &self,
+        path: RelativePath,
+        mut listing: Listing,
+        state: State,
+    ) -> Result<Level, Error> {
+        listing.retain(|name| {
+            let captured = |path| !self.skips(&path);
+            !walk::reserved(name) && path.join(name).is_ok_and(captured)
+        });
+        let database = match self.database_in(&path, &listing, state) {
+            Err(_) if state == State::Warm => None,
+            database => database?,
+        };
+        let tables = match &database {
+            Some(database) => Tables::find(&self.root, database, &mut listing, state)?,
+            None => Tables::default(),
+        };
+        Ok(Level {
+            path,
+            listing,
+            next: 0,
+            database,
+            tables,
         })
+    }
+
+    /// What is to be done with one name of a directory; `None` is left out.
+    fn step(&self, level: &Level, name: &str, state: State) -> Result<Option<Item>, Error> {
+        let path = level.path.join(name)?;
+        if let Some(file) = level.tables.named(name) {
+            return file.item(&self.root, path, state);
+        }
+        let entry = match walk::look(&self.root, path)? {
+            Some(Seen::Entry(entry)) => entry,
+            Some(Seen::Excluded(_) | Seen::Special(_)) => return Ok(None),
+            None => {
+                let database = level.database.as_ref().filter(|_| state == State::Hot);
+                // A log that this MANIFEST needs is left out of a moment only with another MANIFEST.
+                return match database.is_some_and(|database| database.needs(name)) {
+                    true => Err(gone(&self.root.join(level.path.as_str()).join(name))),
+                    false => Ok(None),
+                };
+            }
+        };
+        match &level.database {
+            Some(database) => self.engine_item(entry, database, state),
+            None => self.other_item(entry, state).map(Some),
+        }
     }
 
     /// Whether a path is no part of the captured data.
@@ -189,12 +206,12 @@ impl Source {
     fn database_in(
         &self,
         directory: &RelativePath,
-        entries: &Entries<'_>,
+        listing: &Listing,
         state: State,
     ) -> Result<Option<Database>, Error> {
         let mut tries = 1;
         loop {
-            match self.database(directory, entries, state) {
+            match self.database(directory, listing, state) {
                 Err(error)
                     if state == State::Warm
                         && error.kind() == Some(io::ErrorKind::NotFound)
@@ -211,17 +228,18 @@ impl Source {
     fn database(
         &self,
         directory: &RelativePath,
-        entries: &Entries<'_>,
+        listing: &Listing,
         state: State,
     ) -> Result<Option<Database>, Error> {
         // Pebble keeps its MANIFEST's name in a marker file and adds to the formats: its directories are taken whole,
         // as files that nobody here understands.
         let on_disk = directory.below(&self.root);
-        let has =
-            |wanted: fn(FileName) -> bool| entries.keys().any(|name| wanted(FileName::parse(name)));
+        let has = |wanted: fn(FileName) -> bool| {
+            listing.names().any(|name| wanted(FileName::parse(name)))
+        };
         let looks_like_one = has(|name| matches!(name, FileName::Manifest(_)))
             && has(|name| matches!(name, FileName::Table(_) | FileName::Log(_)));
-        if entries.keys().any(|name| name.starts_with("marker.")) {
+        if listing.names().any(|name| name.starts_with("marker.")) {
             return match state == State::Hot && looks_like_one {
                 // Copied one after the other, they would be of different moments.
                 true => Err(Error::HotRefused {
@@ -232,7 +250,7 @@ impl Source {
             };
         }
         let current = on_disk.join("CURRENT");
-        if !entries.contains_key("CURRENT") {
+        if !listing.has("CURRENT") {
             return match looks_like_one {
                 true => Err(damaged(&current, "it is missing in a database directory")),
                 false => Ok(None),
@@ -281,7 +299,7 @@ impl Source {
     /// An entry of a database directory; `None` is left out. Tables are added from the live set instead.
     fn engine_item(
         &self,
-        entry: &Entry,
+        entry: Entry,
         database: &Database,
         state: State,
     ) -> Result<Option<Item>, Error> {
@@ -308,7 +326,7 @@ impl Source {
         Ok(Some(item(entry, kind, task)))
     }
 
-    fn other_item(&self, entry: &Entry, state: State) -> Result<Item, Error> {
+    fn other_item(&self, entry: Entry, state: State) -> Result<Item, Error> {
         let (kind, task) = match &entry.node {
             Node::Directory => (Kind::Directory, Task::Directory),
             Node::Symlink(target) => (Kind::Symlink, Task::Symlink(target.clone())),
@@ -338,36 +356,32 @@ impl Source {
     }
 }
 
-type Entries<'a> = BTreeMap<&'a str, &'a Entry>;
-
-fn by_directory(tree: &Tree) -> BTreeMap<&RelativePath, Entries<'_>> {
-    let mut directories: BTreeMap<&RelativePath, Entries<'_>> = tree
-        .entries
-        .iter()
-        .filter(|entry| entry.node == Node::Directory)
-        .map(|entry| (&entry.path, BTreeMap::new()))
-        .collect();
-    for entry in &tree.entries {
-        if let Some(entries) = entry
-            .path
-            .parent()
-            .and_then(|parent| directories.get_mut(&parent))
-        {
-            entries.insert(entry.path.name(), entry);
-        }
-    }
-    directories
-}
-
-fn item(entry: &Entry, kind: Kind, task: Task) -> Item {
+fn item(entry: Entry, kind: Kind, task: Task) -> Item {
     Item {
-        path: entry.path.clone(),
+        path: entry.path,
         kind,
         task,
         identity: entry.identity,
         allocated: entry.allocated,
         attributes: entry.attributes,
     }
+}
+
+impl Database {
+    /// Whether a file of this name, beside the tables, is part of the database.
+    fn needs(&self, name: &str) -> bool {
+        match FileName::parse(name) {
+            FileName::Manifest(_) => name == self.manifest_name,
+            FileName::Log(number) => self.live.needs_log(number),
+            FileName::Current | FileName::Options(_) | FileName::Identity => true,
+            FileName::Table(_) | FileName::Blob(_) | FileName::Scratch | FileName::Foreign => false,
+        }
+    }
+}
+
+/// What an engine removed between two steps.
+fn gone(path: &Path) -> Error {
+    Error::io("open", path)(io::ErrorKind::NotFound.into())
 }
 
 fn damaged(path: &Path, detail: &str) -> Error {

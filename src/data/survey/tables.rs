@@ -1,112 +1,142 @@
 //! The tables and blob files of a database: what its MANIFEST names, found on the disk.
 
 use std::fs;
-use std::io;
+use std::path::Path;
 
 use super::super::error::Error;
+use super::super::files::Kind;
 use super::super::lsm::live::Immutable;
 use super::super::lsm::{Engine, FileName};
-use super::super::manifest::Kind;
-use super::super::tree::{Attributes, Identity, Node};
-use super::{Database, Entries, Item, Source, State, Task, damaged, item};
+use super::super::path::RelativePath;
+use super::super::tree::Node;
+use super::super::walk::{self, Listing, Seen};
+use super::{Database, Item, State, Task, damaged, gone, item};
 
-impl Source {
-    /// Adds the live set, each file with the size that the MANIFEST says.
-    pub(super) fn immutables(
-        &self,
+/// The live set of a database, each with the ending that it has on the disk.
+#[derive(Default)]
+pub(super) struct Tables(Vec<(Immutable, &'static str)>);
+
+/// A file that the MANIFEST names.
+pub(super) struct Table(Immutable);
+
+impl Tables {
+    /// Finds every one: listed, or made since the listing, which it is added to then.
+    pub fn find(
+        root: &Path,
         database: &Database,
-        entries: &Entries<'_>,
+        listing: &mut Listing,
         state: State,
-        items: &mut Vec<Item>,
-    ) -> Result<(), Error> {
-        let directory = database.path.below(&self.root);
+    ) -> Result<Self, Error> {
+        let directory = database.path.below(root);
+        if state == State::Hot && !listing.has(&database.manifest_name) {
+            // The engine changed to a new MANIFEST between the listing and the look at CURRENT.
+            return Err(gone(&directory.join(&database.manifest_name)));
+        }
+        let mut found = Vec::new();
+        let mut new = Vec::new();
         for file in database.live.immutables() {
-            let found = self.immutable(database, entries, file, state)?;
-            let Some(mut found) =
-                found.filter(|found| state != State::Warm || found.identity.size == file.size)
-            else {
-                let path = directory.join(format!("{:06}", file.number));
-                match state {
-                    State::Warm => continue,
-                    State::Hot => {
-                        return Err(Error::io("open", &path)(io::ErrorKind::NotFound.into()));
-                    }
-                    State::Cold { .. } => {
-                        return Err(damaged(
-                            &path,
-                            "the MANIFEST names this table or blob file and it is missing",
-                        ));
-                    }
-                }
-            };
-            if found.identity.size != file.size {
-                let detail = format!(
-                    "it has {} bytes and the MANIFEST says {}",
-                    found.identity.size, file.size
-                );
-                return Err(damaged(&found.path.below(&self.root), &detail));
+            let endings = endings(file.blob, database.live.engine).iter();
+            let mut names = endings.map(|ending| (name(file.number, ending), *ending));
+            if let Some((_, ending)) = names.clone().find(|(name, _)| listing.has(name)) {
+                found.push((file, ending));
+                continue;
             }
-            found.kind = if file.blob { Kind::Blob } else { Kind::Table };
-            items.push(found);
+            let there = |name: &str| fs::symlink_metadata(directory.join(name)).is_ok();
+            match names.find(|(name, _)| there(name)) {
+                Some((name, ending)) => {
+                    found.push((file, ending));
+                    new.push(name);
+                }
+                None => absent(&directory, file.number, state)?,
+            }
         }
+        for name in &new {
+            listing.add_file(name, &directory)?;
+        }
+        listing.sort();
         if matches!(state, State::Cold { .. }) {
-            for number in database.live.required_logs(false).into_keys() {
-                let exists = entries
-                    .keys()
-                    .any(|name| FileName::parse(name) == FileName::Log(number));
-                if !exists {
+            let numbers = database.live.required_logs(false).into_keys();
+            for number in numbers {
+                let is_it = |name| FileName::parse(name) == FileName::Log(number);
+                if !listing.names().any(is_it) {
                     let path = directory.join(format!("{number:06}.log"));
-                    return Err(damaged(
-                        &path,
-                        "the MANIFEST names this log and it is missing",
-                    ));
+                    let detail = "the MANIFEST names this log and it is missing";
+                    return Err(damaged(&path, detail));
                 }
             }
         }
-        Ok(())
+        found.sort_unstable_by_key(|(file, _)| (file.blob, file.number));
+        Ok(Self(found))
     }
 
-    /// The file of a number: listed, or made since the listing.
-    fn immutable(
+    /// The file of this very name.
+    pub fn named(&self, wanted: &str) -> Option<Table> {
+        let key = match FileName::parse(wanted) {
+            FileName::Table(number) => (false, number),
+            FileName::Blob(number) => (true, number),
+            _ => return None,
+        };
+        let by_key = |(file, _): &(Immutable, _)| (file.blob, file.number);
+        let (file, ending) = self.0[self.0.binary_search_by_key(&key, by_key).ok()?];
+        (name(file.number, ending) == wanted).then_some(Table(file))
+    }
+}
+
+impl Table {
+    /// What is to be done with it. While the engine runs, a table may have been listed half written and named by the
+    /// MANIFEST since: what counts is how it is now.
+    pub fn item(
         &self,
-        database: &Database,
-        entries: &Entries<'_>,
-        file: Immutable,
+        root: &Path,
+        path: RelativePath,
         state: State,
     ) -> Result<Option<Item>, Error> {
-        // Both endings exist in databases that were made by old versions; this is the order in which the engines look.
-        let endings: &[&str] = match (file.blob, database.live.engine) {
-            (true, _) => &["blob"],
-            (false, Engine::LevelDb) => &["ldb", "sst"],
-            (false, Engine::RocksDb) => &["sst", "ldb"],
+        let Self(file) = self;
+        let on_disk = path.below(root);
+        let entry = match walk::look(root, path)? {
+            Some(Seen::Entry(entry)) if entry.node == Node::File => entry,
+            _ => {
+                let directory = on_disk.parent().unwrap_or(root);
+                return absent(directory, file.number, state).map(|()| None);
+            }
         };
-        for ending in endings {
-            let name = format!("{:06}.{ending}", file.number);
-            // While the engine runs, a table may have been listed half written and named by the MANIFEST since.
-            let listed = entries
-                .get(name.as_str())
-                .filter(|entry| entry.node == Node::File && matches!(state, State::Cold { .. }));
-            if let Some(entry) = listed {
-                return Ok(Some(item(entry, Kind::Table, Task::Immutable)));
+        if entry.identity.size != file.size {
+            if state == State::Warm {
+                return Ok(None);
             }
-            let path = database.path.join(&name)?;
-            match fs::symlink_metadata(path.below(&self.root)) {
-                Ok(metadata) if metadata.is_file() => {
-                    return Ok(Some(Item {
-                        path,
-                        kind: Kind::Table,
-                        task: Task::Immutable,
-                        identity: Identity::of(&metadata),
-                        allocated: metadata.len(),
-                        attributes: Attributes::of(&metadata),
-                    }));
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io("read", &path.below(&self.root))(error));
-                }
-                _ => {}
-            }
+            let detail = format!(
+                "it has {} bytes and the MANIFEST says {}",
+                entry.identity.size, file.size
+            );
+            return Err(damaged(&on_disk, &detail));
         }
-        Ok(None)
+        let kind = if file.blob { Kind::Blob } else { Kind::Table };
+        Ok(Some(item(entry, kind, Task::Immutable)))
     }
+}
+
+/// What it means that a file of the live set is not there.
+fn absent(directory: &Path, number: u64, state: State) -> Result<(), Error> {
+    let path = directory.join(format!("{number:06}"));
+    match state {
+        State::Warm => Ok(()),
+        State::Hot => Err(gone(&path)),
+        State::Cold { .. } => Err(damaged(
+            &path,
+            "the MANIFEST names this table or blob file and it is missing",
+        )),
+    }
+}
+
+/// Both endings exist in databases that were made by old versions; this is the order in which the engines look.
+fn endings(blob: bool, engine: Engine) -> &'static [&'static str] {
+    match (blob, engine) {
+        (true, _) => &["blob"],
+        (false, Engine::LevelDb) => &["ldb", "sst"],
+        (false, Engine::RocksDb) => &["sst", "ldb"],
+    }
+}
+
+fn name(number: u64, ending: &str) -> String {
+    format!("{number:06}.{ending}")
 }

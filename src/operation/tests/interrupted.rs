@@ -116,7 +116,11 @@ async fn a_store_that_somebody_has_is_waited_for() {
 
 #[tokio::test]
 async fn an_exchange_whose_journal_cannot_be_written_keeps_no_workload_stopped() {
-    let steps = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let back = [
+        ("exchange", StepState::Done),
+        ("exchange back", StepState::Started),
+    ];
+    let steps = [&STOPPED[..], &back].concat();
     let left = Left::new(Operation::Restore, &steps);
     let journal = left.path("store/exchange.json");
     let exchange = Exchange::begin(
@@ -125,7 +129,7 @@ async fn an_exchange_whose_journal_cannot_be_written_keeps_no_workload_stopped()
         &left.path("staged"),
         &Scope::Whole,
     );
-    drop(exchange.unwrap());
+    exchange.unwrap().commit().unwrap();
     let in_the_way = crate::durable::temporary_name(&journal);
     left.fake.with(|state| {
         state.running = true;
@@ -134,6 +138,25 @@ async fn an_exchange_whose_journal_cannot_be_written_keeps_no_workload_stopped()
     let record = left.taken_up().await;
     assert_eq!(record.failure.unwrap().reason, Reason::DataFailed);
     assert!(left.fake.with(|state| state.running));
+}
+
+/// Nothing was moved, so nothing has to be written down, and nobody stopped.
+#[tokio::test]
+async fn an_exchange_that_was_not_begun_is_ended_without_a_stop() {
+    let steps = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let left = Left::new(Operation::Restore, &steps);
+    let (journal, data) = (left.path("store/exchange.json"), left.path("data"));
+    let exchange = Exchange::begin(&journal, &data, &left.path("staged"), &Scope::Whole);
+    drop(exchange.unwrap());
+    left.fake.with(|state| state.running = true);
+    fs::create_dir(crate::durable::temporary_name(&journal)).unwrap();
+    let record = left.taken_up().await;
+    assert_eq!(record.failure.unwrap().reason, Reason::Interrupted);
+    assert!(!journal.exists() && !left.path("staged").exists());
+    assert_eq!(
+        left.fake.with(|state| (state.running, state.stops)),
+        (true, 0)
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,242 @@
+//! Exchanges that were interrupted, or could not be ended: brought to their end, forward or back.
+
+use std::time::Duration;
+
+use super::context::{Context, Did};
+use super::labour::{Limits, failure_of};
+use super::power;
+use super::renew;
+use super::restore::{come_up, come_up_on_what_is_there, retreat, settle};
+use super::snapshot::whole;
+use crate::data::exchange::{Exchange, Goal};
+use crate::data::store::Exclusive;
+use crate::data::{self, Control, Interrupted, Staged, Store};
+use crate::protocol::{Failure, Found, Reason};
+
+/// How often a store that somebody else has, or that is not mounted yet, is asked for again.
+const STORE_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long removing what was staged may take: gigabytes in many files, on a slow card.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Marks in the record that an earlier operation's exchange is being ended, and that it is.
+const EARLIER: &str = "end earlier";
+const ENDED: &str = "earlier ended";
+
+/// The steps of an end, which the operation itself has yet to do.
+const OF_AN_END: [&str; 10] = [
+    "take up",
+    "stop again",
+    "exchange",
+    "swap",
+    "start",
+    "confirm",
+    "exchange back",
+    "swap back",
+    "discard",
+    "sweep",
+];
+
+/// After an interruption: finished where the exchange had been committed, undone where it had not.
+pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    context.must_finish();
+    if !context.has_begun("exchange") {
+        // Nothing was moved, so whatever became of the store, the workload can run.
+        come_up(context, found).await?;
+        renew::tidy(context).await;
+        sweep(context).await;
+        return Err(interrupted());
+    }
+    let ended = bring_to_its_end(context, found).await;
+    match context.has_begun(EARLIER) && !context.is_done(ENDED) {
+        // It was an earlier operation's, and this one had not begun.
+        true => ended.and(Err(interrupted())),
+        false => ended,
+    }
+}
+
+/// Ends the exchange of an earlier operation that could not end it itself, on a full disk for example: with the new data
+/// where it was committed and the workload comes up on it, else with the old. What `ostler store` has begun waits for a
+/// word, and is left alone.
+pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    if !is_left(context).await? {
+        return Ok(());
+    }
+    context.must_finish();
+    context.step(EARLIER, mark()).await?;
+    let ended = bring_to_its_end(context, found).await;
+    if is_left(context).await? {
+        return ended.and(Err(Failure::new(
+            Reason::DataFailed,
+            "an exchange of an earlier operation could not be brought to its end",
+        )));
+    }
+    if let Err(failure) = ended {
+        tracing::info!("an earlier exchange was ended: {}", failure.message);
+    }
+    context.step(ENDED, mark()).await?;
+    context.forget_steps(&OF_AN_END);
+    context.let_go();
+    Ok(())
+}
+
+async fn mark() -> Result<Did, Failure> {
+    Ok(Did::default())
+}
+
+/// Whether there is an exchange that an operation has not ended.
+async fn is_left(context: &Context) -> Result<bool, Failure> {
+    let plan = context.snapshots()?.clone();
+    let look = move || match plan.at(false)? {
+        Some(store) => Exchange::pending(&store.exchange_journal()),
+        None => Ok(None),
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Ok(pending)) => Ok(pending.is_some_and(|exchange| !exchange.waits_for_a_word())),
+        Ok(Err(error)) => Err(failure_of(&error)),
+        Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+    }
+}
+
+/// With the old data, unless the exchange had been committed and the workload comes up on the new.
+async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    let exclusive = take_up(context).await?;
+    let store = &exclusive.store().clone();
+    let pending =
+        Exchange::pending(&store.exchange_journal()).map_err(|error| failure_of(&error))?;
+    let goal = pending.as_ref().map(Exchange::goal);
+    let complete = pending.as_ref().is_some_and(Exchange::is_complete);
+    let rests = pending.as_ref().is_some_and(Exchange::is_untouched);
+
+    let committed = match goal {
+        Some(Goal::Forward | Goal::Discard) => !goes_back(context),
+        Some(Goal::Back) => false,
+        None => context.is_done("exchange") && !goes_back(context),
+    };
+    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) && !rests {
+        // Trees are about to be moved, and a timer may have started the workload meanwhile.
+        context.forget_steps(&["stop again"]);
+        let workload = context.workload.clone();
+        context
+            .step("stop again", power::end_any_run(&workload))
+            .await?;
+    }
+    if committed {
+        if let stuck @ Err(_) = go_on(context, store).await {
+            return come_up_on_what_is_there(context, store, found, stuck).await;
+        }
+        context.forget_steps(&["swap"]);
+        if let Err(failure) = renew::forward(context).await {
+            retreat(context, store, found).await?;
+            return Err(failure);
+        }
+        return settle(context, exclusive, found).await;
+    }
+    retreat(context, store, found).await?;
+    drop(exclusive);
+    sweep(context).await;
+    Err(interrupted())
+}
+
+/// Whether it was decided that the new data is not wanted.
+fn goes_back(context: &Context) -> bool {
+    context.has_begun("swap back") || context.has_begun("exchange back")
+}
+
+/// Removes what was staged, which may be as large as the data. Where that cannot be done now, the next restore does it.
+async fn sweep(context: &mut Context) {
+    let Ok(plan) = context.snapshots().cloned() else {
+        return;
+    };
+    if !context.has_begun("stage") {
+        return;
+    }
+    let sweep = move |control: &mut Control| {
+        let exclusive = plan.again()?.lock(control)?;
+        Staged::sweep(&exclusive, &plan.source.root, control)?;
+        Ok(((), Did::default()))
+    };
+    let limits = Limits {
+        rate: 0,
+        budget: Some(SWEEP),
+    };
+    context.forget_steps(&["sweep"]);
+    if let Err(error) = context.labour("sweep", limits, sweep).await {
+        tracing::warn!(
+            "what was staged stays until the next restore: {}",
+            error.message
+        );
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(
+        Reason::Interrupted,
+        "the agent was interrupted before the new data was in place: the old data is, and the workload is as it was",
+    )
+}
+
+/// Takes the store again, and waits for whoever has it, and for its disk, which may be mounted after the agent has
+/// begun: the workload may be stopped until this is brought to its end.
+async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
+    let plan = context.snapshots()?.clone();
+    let take = move |control: &mut Control| {
+        let mut told = false;
+        loop {
+            let taken = plan.again().and_then(|store| store.lock(control));
+            let error = match taken {
+                Ok(exclusive) => return Ok((exclusive, Did::default())),
+                Err(error) if may_pass(&error) => error,
+                Err(error) => return Err(error),
+            };
+            if !told {
+                tracing::warn!("{error}; trying again");
+                told = true;
+            }
+            match control.check() {
+                Ok(()) => std::thread::sleep(STORE_PAUSE),
+                // What it was waited for says more than that it took too long.
+                Err(Interrupted::OutOfTime) => return Err(error),
+                Err(cancelled) => return Err(cancelled.into()),
+            }
+        }
+    };
+    let limits = Limits {
+        rate: 0,
+        budget: Some(power::START_PATIENCE),
+    };
+    context.forget_steps(&["take up"]);
+    whole(context.labour("take up", limits, take).await?)
+}
+
+/// Whether a store is worth waiting for.
+fn may_pass(error: &data::Error) -> bool {
+    match error {
+        data::Error::Busy { .. } | data::Error::NoStore { .. } => true,
+        data::Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// Brings an exchange that was committed to its end.
+async fn go_on(context: &mut Context, store: &Store) -> Result<(), Failure> {
+    let journal = store.exchange_journal();
+    let go_on = move |_: &mut Control| {
+        let pending = Exchange::pending(&journal)?;
+        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
+            exchange.commit()?;
+        }
+        Ok((
+            (),
+            Did {
+                changed: true,
+                detail: None,
+            },
+        ))
+    };
+    context.forget_steps(&["exchange"]);
+    context
+        .labour("exchange", Limits::default(), go_on)
+        .await
+        .map(drop)
+}

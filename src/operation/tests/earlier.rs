@@ -1,0 +1,131 @@
+//! Exchanges that an earlier operation has left, and dry runs of a restore.
+
+use std::fs;
+
+use super::inn::{Inn, rclone};
+use super::*;
+use crate::data::{Control, Exchange, Staged, Store};
+
+/// A device with the snapshot `first`, whose data has changed since.
+fn changed() -> Inn {
+    let inn = Inn::new();
+    inn.take("first");
+    crate::durable::write(&inn.path("data/file"), b"changed", 0o600).unwrap();
+    inn
+}
+
+/// The exchange of an operation that has ended in the middle of it.
+fn left(inn: &Inn) -> Exchange {
+    let store = Store::open(&inn.path("store")).unwrap();
+    let control = &mut Control::unlimited();
+    let exclusive = store.lock(control).unwrap();
+    let manifest = store.get(&Name::new("first").unwrap()).unwrap();
+    let data = inn.path("data");
+    let staged = Staged::build(&exclusive, &manifest, &data, None, 0, control).unwrap();
+    staged.exchange(&store.exchange_journal()).unwrap()
+}
+
+fn restore(id: &str, dry_run: bool) -> Request {
+    Request {
+        dry_run,
+        ..request(id, Operation::Restore, json!({}))
+    }
+}
+
+/// Everything below the device's directory, with its size.
+fn everything(inn: &Inn) -> Vec<(String, u64)> {
+    let mut all = Vec::new();
+    for part in ["data", "store"] {
+        let tree =
+            crate::data::tree::Tree::walk(&inn.path(part), &|_| false, &Control::unlimited());
+        let entries = tree.unwrap().entries.into_iter();
+        all.extend(entries.map(|entry| (format!("{part}/{}", entry.path), entry.identity.size)));
+    }
+    let mut beside: Vec<_> = fs::read_dir(inn.path("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "state")
+        .map(|name| (name, 0))
+        .collect();
+    beside.sort();
+    all.extend(beside);
+    all
+}
+
+#[tokio::test]
+async fn what_an_earlier_restore_could_not_end_is_ended_by_the_next() {
+    for committed in [false, true] {
+        let inn = changed();
+        let mut exchange = left(&inn);
+        if committed {
+            exchange.commit().unwrap();
+        }
+        let engine = inn.engine(rclone()).await;
+        engine.submit(restore("a", false)).await;
+        let record = ended(&engine, "a").await;
+        assert_eq!(record.state, State::Succeeded, "{committed}: {record:?}");
+        let steps: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
+        assert!(steps.contains(&"earlier ended"), "{steps:?}");
+        assert!(!inn.path("store/exchange.json").exists());
+        assert_ne!(fs::read(inn.path("data/file")).unwrap(), b"changed");
+        // One stop, for this restore: nothing of the earlier one had to be moved.
+        let seen = inn
+            .fake
+            .with(|state| (state.running, state.stops, state.starts));
+        assert_eq!(seen, (true, 1, 1), "{committed}");
+        let beside = everything(&inn).into_iter().map(|(path, _)| path);
+        let left: Vec<_> = beside.filter(|path| path.contains("staged")).collect();
+        assert_eq!(left, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_is_to_say_whether_the_new_data_stays_is_waited_for() {
+    let inn = changed();
+    let mut exchange = left(&inn);
+    exchange.wait_for_a_word();
+    exchange.commit().unwrap();
+    let engine = inn.engine(rclone()).await;
+    engine.submit(restore("a", false)).await;
+    let record = ended(&engine, "a").await;
+    let failure = record.failure.unwrap();
+    assert_eq!(failure.reason, Reason::Busy, "{failure:?}");
+    assert!(
+        failure.message.contains("ostler store accept"),
+        "{failure:?}"
+    );
+    // The old data is there for them.
+    let staged = fs::read_dir(inn.path(".")).unwrap();
+    let mut staged = staged
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("staged"));
+    let old = staged.next().unwrap();
+    assert_eq!(fs::read(old.join("file")).unwrap(), b"changed");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_restore_tells_the_sizes_and_stages_nothing() {
+    let inn = changed();
+    let engine = inn.engine(rclone()).await;
+    let before = everything(&inn);
+    engine.submit(restore("a", true)).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert_eq!(record.changed, Some(false));
+    assert_eq!(everything(&inn), before);
+    let steps: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(steps, ["choose", "verify", "look"]);
+    let output = record.output.unwrap();
+    let bytes = fs::metadata(inn.path("store/first/data/file"))
+        .unwrap()
+        .len();
+    assert_eq!(output["snapshot"], "first", "{output}");
+    assert_eq!(
+        (&output["bytes"], &output["needs_bytes"]),
+        (&json!(bytes), &json!(bytes))
+    );
+    assert_eq!(output["replaces_files"], 1);
+    assert!(output["free_bytes"].as_u64() > Some(0), "{output}");
+    let fake = inn.fake.with(|state| (state.stops, state.starts));
+    assert_eq!(fake, (0, 0));
+}

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,6 +18,9 @@ use super::witness::Witness;
 
 /// What lies beside the database and is captured with it: it says exactly which data is there.
 const MARK: &str = "mark";
+
+/// How long a process may take until all of it stands still.
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// A node that writes without pause, as a unit, and the agent that looks after it.
 pub struct Herd {
@@ -166,7 +169,7 @@ impl Herd {
         let (pid, active) = state.split_once('\n').unwrap();
         assert_eq!(active, "active", "{record}\n{}", self.agent.log());
         let node = Pid::from_raw(pid.parse().unwrap());
-        kill(node, Signal::SIGSTOP).unwrap();
+        freeze(node);
         let head = self.witness.head(&self.data());
         kill(node, Signal::SIGCONT).unwrap();
         assert!(head.is_ok(), "{head:?} {record}");
@@ -215,6 +218,26 @@ impl Herd {
 
     fn store(&self) -> PathBuf {
         self.agent.path(".ostler-store/data")
+    }
+}
+
+/// Stops a process and waits until each of its threads stands still: on a busy machine that takes a while, and a thread
+/// of LevelDB's may remove a file until then.
+fn freeze(node: Pid) {
+    kill(node, Signal::SIGSTOP).unwrap();
+    let begun = Instant::now();
+    let moves = || {
+        let threads = fs::read_dir(format!("/proc/{node}/task")).unwrap();
+        threads.into_iter().any(|thread| {
+            let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            // `pid (name) state …`
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned());
+            state.is_some_and(|state| !state.starts_with('T'))
+        })
+    };
+    while moves() {
+        assert!(begun.elapsed() < STANDSTILL, "it does not stand still");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::registry::Registry;
 use crate::town::{MINER, Plan, Town, engine};
@@ -248,7 +248,7 @@ fn its_autopilot_and_its_commands_cannot_destroy_a_load_in_progress() {
 }
 
 #[test]
-fn its_autopilot_ends_well_on_a_miner_that_is_down() {
+fn its_autopilot_ends_well_on_a_miner_that_is_down_and_cannot_be_pulled() {
     let town = Town::start("client-down", STILL);
     town.until_status("Synced");
     town.engine()
@@ -262,4 +262,28 @@ fn its_autopilot_ends_well_on_a_miner_that_is_down() {
     // The agent is as it was, and the miner comes back when it is started.
     town.engine().docker(&["start", "client-down"]);
     town.until_status("Synced");
+}
+
+#[test]
+fn its_autopilot_brings_back_a_miner_that_is_down() {
+    let registry = Registry::start();
+    registry.push(engine(), MINER, "miner:GA");
+    let plan = Plan {
+        environment: STILL,
+        image: &registry.image("miner:GA"),
+        ..Plan::default()
+    };
+    let town = Town::found("client-revived", &plan);
+    town.until_status("Synced");
+    town.engine()
+        .docker(&["stop", "--time", "0", "client-revived"]);
+    town.until_status("Error");
+    succeeds(&town, &with_host(&["autopilot"]));
+    town.until_status("Synced");
+    let operations = town.operations();
+    for operation in ["reset", "start"] {
+        let of_it = |record: &&Value| record["operation"] == operation;
+        let record = operations.iter().find(of_it).unwrap();
+        assert_eq!(record["state"], "succeeded", "{record}");
+    }
 }

@@ -14,7 +14,8 @@ use super::view::{Phase, View};
 use crate::clock::Timestamp;
 use crate::operation::{Answer, Engine};
 use crate::protocol::{
-    Failure, Operation, OperationId, OperationRecord, Origin, Reason, Request, State, StepState,
+    Failure, Name, Operation, OperationId, OperationRecord, Origin, Reason, Request, State,
+    StepState,
 };
 
 /// How long a request waits for the miner to run again. A connection lasts ten minutes.
@@ -69,7 +70,12 @@ pub(super) async fn ask(hall: &Hall, action: Action) -> (StatusCode, String) {
     if let Some(why) = in_the_way(engine, miner, action, &view) {
         return refused(&why);
     }
-    let begun = match begin(engine, miner, action).await {
+    let workload = match action {
+        Action::Reboot => None,
+        _ => Some(&miner.name),
+    };
+    let arguments = arguments(engine, miner, action).await;
+    let begun = match begin(engine, workload, action.operation(), arguments).await {
         Ok(id) => id,
         Err(failure) => return (status_of(failure.reason), failure.message),
     };
@@ -78,7 +84,14 @@ pub(super) async fn ask(hall: &Hall, action: Action) -> (StatusCode, String) {
         Action::Reset | Action::Resync => LONGEST,
         Action::Reboot | Action::Fastsync => AT_ONCE,
     };
-    let record = until_it_runs(engine, &begun, waits).await;
+    let mut record = until_it_runs(engine, &begun, waits).await;
+    // One that did not run before does not run after an operation; on the stock device it does, and this is said below.
+    if waits == LONGEST
+        && record.as_ref().is_some_and(stays_stopped)
+        && let Ok(started) = begin(engine, workload, Operation::Start, Map::new()).await
+    {
+        record = until_it_runs(engine, &started, LONGEST).await;
+    }
     match record {
         Some(record) if record.state == State::Succeeded || runs_again(&record) => {
             (StatusCode::OK, done(action))
@@ -148,17 +161,18 @@ fn in_the_way(engine: &Engine, miner: &Miner, action: Action, view: &View) -> Op
 }
 
 /// Hands the request to the engine, in a task of its own: a requester who hangs up does not interrupt the journal.
-async fn begin(engine: &Engine, miner: &Miner, action: Action) -> Result<OperationId, Failure> {
-    let operation = action.operation();
+async fn begin(
+    engine: &Engine,
+    workload: Option<&Name>,
+    operation: Operation,
+    args: Map<String, Value>,
+) -> Result<OperationId, Failure> {
     let id = OperationId::made_up(operation);
     let request = Request {
         id: id.clone(),
         operation,
-        workload: match action {
-            Action::Reboot => None,
-            _ => Some(miner.name.clone()),
-        },
-        args: arguments(engine, miner, action).await,
+        workload: workload.cloned(),
+        args,
         origin: Origin::Http,
         expires_at: None,
         dry_run: false,
@@ -199,6 +213,11 @@ async fn until_it_runs(
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Whether the operation has done its work on a miner that did not run, and so does not run now.
+fn stays_stopped(record: &OperationRecord) -> bool {
+    record.state == State::Succeeded && record.step("start").is_none()
 }
 
 fn runs_again(record: &OperationRecord) -> bool {

@@ -322,11 +322,15 @@ fn link(from: &Path, to: &Path) {
 }
 
 /// Where PM2 is installed: once for all suites and runs.
-fn installed() -> &'static Path {
+pub fn installed() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
         let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let place = below.join(format!("pm2-{VERSION}"));
+        // Whole where it is there, and inside a machine nothing can be written here.
+        if place.exists() {
+            return place;
+        }
         let lock = File::create(below.join("pm2.lock")).unwrap();
         lock.lock().unwrap();
         if !place.exists() {

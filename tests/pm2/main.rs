@@ -8,6 +8,10 @@ mod agent;
 mod lab;
 
 mod faults;
+#[path = "../lab/nspawn.rs"]
+#[allow(dead_code, reason = "each suite uses its own part of the lab")]
+mod nspawn;
+mod raised;
 mod stop;
 mod through_the_agent;
 

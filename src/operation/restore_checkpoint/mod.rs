@@ -4,12 +4,13 @@
 mod backup;
 mod fetch;
 mod judge;
+mod keeping;
 mod place;
+mod recovery;
 mod script;
 mod settle;
 mod staging;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,16 +18,17 @@ use tokio::time::{Instant, sleep};
 
 use super::arguments::{Engine, RestoreCheckpoint};
 use super::context::{Context, Did};
-use super::labour::{Limits, failure_of};
+use super::labour::Limits;
 use super::snapshot::{arm, still_stopped, whole};
 use super::validator::Validator;
 use super::{power, restore};
-use crate::data::exchange::{Exchange, Goal};
-use crate::data::{Control, Error};
+use crate::data::Control;
 use crate::protocol::{Failure, Found, Reason};
-use backup::Origin;
 use judge::Judged;
-use place::{Backup, Place};
+pub(super) use keeping::prune;
+use keeping::{keep, prune_backups};
+use place::Place;
+use recovery::{recover, retreat};
 use staging::{Exclusive, Maker, Staging};
 
 /// How long the updater may need to come to an end, and when its lock is held to be a leftover.
@@ -338,256 +340,4 @@ async fn watch(context: &mut Context, validator: &Validator) -> Result<(), Failu
     context
         .step("watch", settle::stays_up(&workload, window))
         .await
-}
-
-/// The old tree becomes a backup.
-async fn keep(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let backup = planned_backup(context)?;
-    let origin = Origin {
-        at: context.record.accepted_at,
-        clock_synced: context.record.clock_synced,
-        operation: context.record.id.clone(),
-    };
-    let plan = validator.clone();
-    let work = move |_: &mut Control| {
-        let Some(exchange) = Exchange::pending(&plan.journal())? else {
-            // Kept before an interruption.
-            let kept = backup.path.exists();
-            if kept {
-                backup::lead_to(&backup);
-            }
-            return Ok((kept.then_some(backup.path), Did::default()));
-        };
-        let kept = backup::keep(&plan, exchange, &backup, origin)?;
-        let detail = match &kept {
-            Some(path) => format!("the old state is {}", path.display()),
-            None => "there was no old state".to_owned(),
-        };
-        let did = Did {
-            changed: true,
-            detail: Some(detail),
-        };
-        Ok((kept, did))
-    };
-    let kept = context.labour("keep", Limits::default(), work).await?;
-    if kept == Some(None) {
-        tell(context, "backup", Value::Null);
-    }
-    Ok(())
-}
-
-/// Where the old tree goes, as it was decided before the stop.
-fn planned_backup(context: &Context) -> Result<Backup, Failure> {
-    let output = context.record.output.as_ref();
-    let planned = |key: &str| output?.get("backup")?.get(key)?.as_str().map(PathBuf::from);
-    match planned("path") {
-        Some(path) => Ok(Backup {
-            path,
-            link: planned("link"),
-        }),
-        None => Err(Failure::new(
-            Reason::DataFailed,
-            "the record does not say where the old state goes: it is still where the new one was staged",
-        )),
-    }
-}
-
-/// Removes what the rules do not keep of the backups that the agent made.
-async fn prune_backups(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let (plan, synced) = (validator.clone(), context.record.clock_synced);
-    let work = move |control: &mut Control| {
-        let removed = backup::prune(&plan, synced, false, control)?;
-        let did = Did {
-            changed: !removed.is_empty(),
-            detail: Some(format!("{} removed", removed.len())),
-        };
-        Ok((removed, did))
-    };
-    match context.labour("prune", Limits::default(), work).await {
-        Ok(removed) => tell(
-            context,
-            "removed_backups",
-            json!(removed.unwrap_or_default()),
-        ),
-        // The restore is done; the next one prunes again.
-        Err(failure) => tracing::warn!(
-            "the backups of {} are not pruned: {}",
-            context.workload.name,
-            failure.message
-        ),
-    }
-    Ok(())
-}
-
-/// The operation `prune` of a validator: backups that the agent made, and no others.
-pub(super) async fn prune(context: &mut Context) -> Result<(), Failure> {
-    let (plan, synced) = (context.validator()?.clone(), context.record.clock_synced);
-    let dry_run = context.record.dry_run;
-    let work = move |control: &mut Control| {
-        let exclusive = Exclusive::take(&plan)?.ok_or_else(|| Error::Busy {
-            path: plan.directory.clone(),
-        })?;
-        let removed = backup::prune(&plan, synced, dry_run, control)?;
-        drop(exclusive);
-        let did = Did {
-            changed: !dry_run && !removed.is_empty(),
-            detail: None,
-        };
-        Ok((removed, did))
-    };
-    let removed = context.labour("prune", Limits::default(), work).await?;
-    context.record.output = Some(json!({ "removed": removed.unwrap_or_default() }));
-    Ok(())
-}
-
-/// Puts the old state back, and starts the validator on it.
-async fn retreat(
-    context: &mut Context,
-    validator: &Validator,
-    found: &Found,
-) -> Result<(), Failure> {
-    context.forget_steps(&["exchange back"]);
-    let undone = back(context, validator).await;
-    tell(context, "backup", Value::Null);
-    come_up_on_what_is_there(context, validator, found, undone).await
-}
-
-/// Starts the validator although its tree could not be `moved` as it should, on a full disk for example: what is in
-/// place is one tree or the other. Half of each starts nobody.
-async fn come_up_on_what_is_there(
-    context: &mut Context,
-    validator: &Validator,
-    found: &Found,
-    moved: Result<(), Failure>,
-) -> Result<(), Failure> {
-    let torn = || match Exchange::pending(&validator.journal()) {
-        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
-        Err(_) => true,
-    };
-    if moved.is_err() && torn() {
-        return moved;
-    }
-    // Steps of these names may have been tried on the other tree.
-    context.forget_steps(&["start", "confirm"]);
-    come_up(context, found).await?;
-    moved
-}
-
-/// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
-async fn back(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let (journal, place) = (validator.journal(), Place::find(validator)?);
-    let back = move |control: &mut Control| {
-        let did = |detail: Option<&str>| Did {
-            changed: detail.is_some(),
-            detail: detail.map(str::to_owned),
-        };
-        let Some(mut exchange) = Exchange::pending(&journal)? else {
-            place.sweep(control)?;
-            return Ok(((), did(None)));
-        };
-        if exchange.goal() != Goal::Discard {
-            exchange.undo()?;
-        }
-        exchange.finish(control)?;
-        Ok(((), did(Some("the old state is back"))))
-    };
-    context
-        .labour("exchange back", Limits::default(), back)
-        .await
-        .map(drop)
-}
-
-/// After an interruption: finished where the exchange had been committed, undone where it had not.
-async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    let validator = context.validator()?.clone();
-    context.must_finish();
-    // What was started need not run any more: a power cut ends it too.
-    context.forget_steps(&["start", "confirm", "watch"]);
-    if !context.has_begun("arm") {
-        // Nothing was stopped yet; of what was staged nothing stays.
-        let swept = back(context, &validator).await;
-        return swept.and(Err(interrupted()));
-    }
-    if !context.has_begun("exchange") {
-        // Nothing was moved, so whatever became of the disk, the validator can run.
-        come_up(context, found).await?;
-        back(context, &validator).await?;
-        return Err(interrupted());
-    }
-    let exclusive = take_up(context, &validator).await?;
-    let pending = Exchange::pending(&validator.journal()).map_err(|error| failure_of(&error))?;
-    let goal = pending.as_ref().map(Exchange::goal);
-    let complete = pending.as_ref().is_some_and(Exchange::is_complete);
-
-    let committed = match goal {
-        Some(Goal::Forward) => !context.has_begun("exchange back"),
-        Some(Goal::Back | Goal::Discard) => false,
-        None => context.is_done("exchange") && !context.has_begun("exchange back"),
-    };
-    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
-        // Trees are about to be moved, and a timer may have started the validator meanwhile.
-        context.forget_steps(&["stop again"]);
-        let workload = context.workload.clone();
-        context
-            .step("stop again", power::end_any_run(&workload))
-            .await?;
-    }
-    if committed {
-        return match go_on(context, &validator).await {
-            Ok(()) => settle(context, &validator, found, exclusive).await,
-            stuck => come_up_on_what_is_there(context, &validator, found, stuck).await,
-        };
-    }
-    retreat(context, &validator, found).await?;
-    Err(interrupted())
-}
-
-fn interrupted() -> Failure {
-    Failure::new(
-        Reason::Interrupted,
-        "the agent was interrupted before the new state was in place: the old one is, and the validator is as it was",
-    )
-}
-
-/// Takes the lock again, and waits for whoever has it: the validator may be stopped until this is brought to its end.
-async fn take_up(context: &mut Context, validator: &Validator) -> Result<Exclusive, Failure> {
-    let plan = validator.clone();
-    let take = move |control: &mut Control| loop {
-        match Exclusive::take(&plan)? {
-            Some(taken) => return Ok((taken, Did::default())),
-            None => {
-                control.check()?;
-                std::thread::sleep(PAUSE);
-            }
-        }
-    };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(power::START_PATIENCE),
-    };
-    context.forget_steps(&["take up"]);
-    whole(context.labour("take up", limits, take).await?)
-}
-
-/// Brings an exchange that was committed to its end.
-async fn go_on(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let journal = validator.journal();
-    let go_on = move |_: &mut Control| {
-        let pending = Exchange::pending(&journal)?;
-        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
-            exchange.commit()?;
-        }
-        Ok((
-            (),
-            Did {
-                changed: true,
-                detail: None,
-            },
-        ))
-    };
-    context.forget_steps(&["exchange"]);
-    context
-        .labour("exchange", Limits::default(), go_on)
-        .await
-        .map(drop)
 }

@@ -283,11 +283,11 @@ impl Exchange {
         for parent in parents.into_iter().flatten() {
             crate::durable::sync_directory(&parent)?;
         }
-        if untouched {
-            return Ok(());
-        }
         self.plan.done = true;
-        self.record()
+        match untouched {
+            true => Ok(()),
+            false => self.record(),
+        }
     }
 
     fn record(&self) -> Result<(), Error> {

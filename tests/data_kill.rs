@@ -64,19 +64,25 @@ fn store_of(data: &Path) -> Store {
     Store::open(&Store::beside(data).unwrap()).unwrap()
 }
 
+/// As the command line takes it.
+fn store_path(data: &Path) -> String {
+    let path = Store::beside(data).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn take_can_be_killed_at_any_step() {
     let (root, data) = database();
     let live = picture(&data);
-    let at = data.to_str().unwrap();
-    succeed(&["store", "take", "--data", at, "--name", "first"]);
+    let (at, to) = (data.to_str().unwrap(), &store_path(&data));
+    succeed(&["store", "take", at, to, "--name", "first"]);
     let first = picture(&store_of(&data).snapshot(&name("first")));
     let mut kills = 0;
     for when in 1.. {
         let snapshot = format!("n{when}");
         let killed = killed_at(
             when,
-            &["store", "take", "--data", at, "--name", &snapshot],
+            &["store", "take", at, to, "--name", &snapshot],
             &root.path().join("log"),
         );
         kills += usize::from(killed);
@@ -100,7 +106,7 @@ fn take_can_be_killed_at_any_step() {
     }
     // At the least two directories, a probe, a table, the manifest and the seal.
     assert!(kills > 5, "{kills}");
-    succeed(&["store", "prune", "--data", at, "--keep-last", "1"]);
+    succeed(&["store", "prune", to, "--keep-last", "1"]);
     let left: Vec<_> = fs::read_dir(store_of(&data).path())
         .unwrap()
         .map(|item| item.unwrap().file_name())
@@ -112,15 +118,15 @@ fn take_can_be_killed_at_any_step() {
 #[test]
 fn restore_can_be_killed_at_any_step() {
     let (root, data) = database();
-    let at = data.to_str().unwrap();
-    succeed(&["store", "take", "--data", at, "--name", "first"]);
+    let (at, to) = (data.to_str().unwrap(), &store_path(&data));
+    succeed(&["store", "take", at, to, "--name", "first"]);
     let first = picture(&store_of(&data).snapshot(&name("first")));
     Engine::LevelDb.fill(&data, 250, &[]);
     let mut kills = 0;
     for when in 1.. {
         // Each round starts with the newer data, and ends with it.
         let newer = picture(&data);
-        let arguments = ["store", "restore", "--data", at, "first", "--accept"];
+        let arguments = ["store", "restore", to, "first", at, "--accept"];
         let copy = root.path().join("newer");
         snapshots::private_copy(&data, &copy);
         let killed = killed_at(when, &arguments, &root.path().join("log"));
@@ -131,12 +137,7 @@ fn restore_can_be_killed_at_any_step() {
             whole == newer || Engine::LevelDb.verify(&data) == Ok(249),
             "killed at {when}"
         );
-        succeed(&[
-            "store",
-            if when % 2 == 0 { "accept" } else { "undo" },
-            "--data",
-            at,
-        ]);
+        succeed(&["store", if when % 2 == 0 { "accept" } else { "undo" }, to]);
         let head = Engine::LevelDb.verify(&data).unwrap();
         assert!(head == 249 || head == 499, "killed at {when}: {head}");
         assert_eq!(
@@ -151,7 +152,7 @@ fn restore_can_be_killed_at_any_step() {
         }
     }
     assert!(kills > 5, "{kills}");
-    succeed(&["store", "restore", "--data", at, "first", "--accept"]);
+    succeed(&["store", "restore", to, "first", at, "--accept"]);
     assert_eq!(Engine::LevelDb.verify(&data).unwrap(), 249);
     let mut left: Vec<_> = fs::read_dir(root.path())
         .unwrap()
@@ -188,9 +189,7 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
     let at = data.to_str().unwrap();
     let store = root.path().join("store");
     let store = store.to_str().unwrap();
-    succeed(&[
-        "store", "take", "--data", at, "--store", store, "--name", "first",
-    ]);
+    succeed(&["store", "take", at, store, "--name", "first"]);
     Engine::LevelDb.fill(&data, 250, &[]);
     // The directory itself stays, with another time; its entries are what counts.
     let entries = |tree: &Path| {
@@ -203,12 +202,12 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
     let journal = Path::new(store).join("exchange.json");
     let mut mixed = 0;
     for when in 1.. {
-        let arguments = ["store", "restore", "--data", at, "--store", store, "first"];
+        let arguments = ["store", "restore", store, "first", at];
         let killed = killed_at(when, &arguments, &root.path().join("log"));
         let now = entries(&data);
         mixed += usize::from(now != newer && now != older);
         // Whatever was done is undone; every entry is the very one that it was.
-        succeed(&["store", "undo", "--data", at, "--store", store]);
+        succeed(&["store", "undo", store]);
         assert_eq!(entries(&data), newer, "killed at {when}");
         if !killed {
             break;
@@ -226,7 +225,7 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
             };
             assert_eq!(entries(&data), *expected, "killed at {when}");
         }
-        succeed(&["store", "undo", "--data", at, "--store", store]);
+        succeed(&["store", "undo", store]);
         assert_eq!(entries(&data), newer, "killed at {when}");
     }
     assert!(mixed > 0, "no kill fell between two entries");
@@ -235,12 +234,12 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
 #[test]
 fn the_commands_say_what_they_did_and_refuse_what_they_must() {
     let (_root, data) = database();
-    let at = data.to_str().unwrap();
+    let (at, to) = (data.to_str().unwrap(), &store_path(&data));
     let taken = succeed(&[
         "store",
         "take",
-        "--data",
         at,
+        to,
         "--name",
         "first",
         "--identity",
@@ -249,20 +248,20 @@ fn the_commands_say_what_they_did_and_refuse_what_they_must() {
         "7",
     ]);
     assert!(taken.starts_with("first sealed: "), "{taken}");
-    let listed = succeed(&["--json", "store", "list", "--data", at]);
+    let listed = succeed(&["--json", "store", "list", to]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(
         (&listed[0]["name"], &listed[0]["height"], &listed[0]["bad"]),
         (&"first".into(), &7.into(), &serde_json::Value::Null)
     );
-    assert!(succeed(&["store", "verify", "--data", at]).contains("first: good"));
+    assert!(succeed(&["store", "verify", to]).contains("first: good"));
 
     let other = ostler(&[
         "store",
         "restore",
-        "--data",
-        at,
+        to,
         "first",
+        at,
         "--identity",
         "network=testnet",
     ]);
@@ -274,8 +273,8 @@ fn the_commands_say_what_they_did_and_refuse_what_they_must() {
 
     let writer = Engine::LevelDb.start(&data, &["calm"]);
     for refused in [
-        &["store", "restore", "--data", at, "first"][..],
-        &["store", "take", "--data", at, "--name", "second"],
+        &["store", "restore", to, "first", at][..],
+        &["store", "take", at, to, "--name", "second"],
     ] {
         let output = ostler(refused);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -288,13 +287,13 @@ fn the_commands_say_what_they_did_and_refuse_what_they_must() {
         .find(|path| path.extension().is_some_and(|ending| ending == "ldb"))
         .unwrap();
     fs::remove_file(table).unwrap();
-    let bad = ostler(&["store", "verify", "--data", at]);
+    let bad = ostler(&["store", "verify", to]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(
         String::from_utf8_lossy(&bad.stdout).contains("it is missing"),
         "{bad:?}"
     );
-    let refused = ostler(&["store", "restore", "--data", at, "first"]);
+    let refused = ostler(&["store", "restore", to, "first", at]);
     assert!(
         String::from_utf8_lossy(&refused.stderr).contains("is bad"),
         "{refused:?}"

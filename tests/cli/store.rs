@@ -17,15 +17,23 @@ async fn a_store_is_listed_newest_first_with_what_belongs_to_each_snapshot() {
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
     Engine::LevelDb.fill(&data, 50, &[]);
-    let at = ["--data", data.to_str().unwrap()];
-    let store = |action: &'static str, more: &[&'static str]| {
-        let arguments = [&["store", action][..], &at, more].concat();
-        run(ostler(&arguments))
+    let (data, at) = (data.to_str().unwrap(), directory.path().join("store"));
+    let at = at.to_str().unwrap();
+    let store = |action: &str, more: &[&str]| {
+        let mut command = ostler(&["store", action, at]);
+        command.args(more);
+        run(command)
     };
+    let none = store("list", &[]).await;
+    assert_eq!(none.status, 1, "{none:?}");
+    assert!(none.stderr.contains("there is no store at "), "{none:?}");
+    std::fs::create_dir(at).unwrap();
     let none = store("list", &[]).await;
     assert!(none.stdout.ends_with(" holds no snapshot\n"), "{none:?}");
     for name in ["first", "second"] {
-        let taken = store("take", &["--name", name, "--way", "copy", "--height", "7"]).await;
+        let take = ["--name", name, "--way", "copy", "--height", "7"];
+        let arguments = [&["store", "take", data, at][..], &take].concat();
+        let taken = run(ostler(&arguments)).await;
         assert_eq!(taken.status, 0, "{taken:?}");
     }
     let listed = store("list", &[]).await;
@@ -48,6 +56,18 @@ async fn a_store_is_listed_newest_first_with_what_belongs_to_each_snapshot() {
         2,
         "{verified:?}"
     );
+    let restored = store("restore", &["first", data, "--json"]).await.json();
+    assert_eq!(
+        (&restored["name"], &restored["data"], &restored["accepted"]),
+        (&"first".into(), &data.into(), &false.into())
+    );
+    let undone = store("undo", &["--json"]).await.json();
+    assert_eq!(undone, serde_json::json!({"data": data, "undone": true}));
+    let nothing = store("accept", &["--json"]).await.json();
+    assert_eq!(nothing, serde_json::json!({"data": null}));
+    let pruned = store("prune", &["--keep-last", "1", "--json"]).await.json();
+    let expected = serde_json::json!({"removed": ["first"], "dry_run": false});
+    assert_eq!(pruned, expected);
 }
 
 #[tokio::test]
@@ -56,7 +76,9 @@ async fn a_warm_take_waits_for_the_stop_and_says_when_to_start() {
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
     Engine::LevelDb.fill(&data, 50, &[]);
-    let at = ["store", "take", "--warm", "--data", data.to_str().unwrap()];
+    let store = directory.path().join("store");
+    let paths = [&data, &store].map(|path| path.to_str().unwrap());
+    let at = [&["store", "take", "--warm"][..], &paths].concat();
     let begin = |name| {
         let arguments = [&at[..], &["--name", name]].concat();
         let mut command = ostler(&arguments);
@@ -92,7 +114,7 @@ async fn a_warm_take_waits_for_the_stop_and_says_when_to_start() {
         "the cut is done: start the workload\n"
     );
     assert_eq!(ended(child).await, 0);
-    let kept = directory.path().join(".ostler-store/data/good/data/late");
+    let kept = store.join("good/data/late");
     assert_eq!(
         std::fs::read_to_string(kept).unwrap(),
         "written before the stop"
@@ -101,12 +123,7 @@ async fn a_warm_take_waits_for_the_stop_and_says_when_to_start() {
     let mut child = begin("given-up");
     drop(child.stdin.take());
     assert_eq!(ended(child).await, 1);
-    assert!(
-        !directory
-            .path()
-            .join(".ostler-store/data/given-up")
-            .exists()
-    );
+    assert!(!store.join("given-up").exists());
 
     let hot = [&at[..], &["--way", "hot"]].concat();
     let refused = run(ostler(&hot)).await;

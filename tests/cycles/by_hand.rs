@@ -265,14 +265,17 @@ impl<'a> Keeper<'a> {
     }
 
     fn begin(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_ostler"))
-            .arg("store")
-            .arg(arguments[0])
-            .arg("--data")
-            .arg(self.data())
-            .arg("--store")
-            .arg(&self.store)
-            .args(&arguments[1..])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+        command.args(["store", arguments[0]]);
+        match arguments[0] {
+            "take" => command.arg(self.data()).arg(&self.store),
+            _ => command.arg(&self.store),
+        };
+        command.args(&arguments[1..]);
+        if arguments[0] == "restore" {
+            command.arg(self.data());
+        }
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

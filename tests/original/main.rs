@@ -274,8 +274,9 @@ fn f8_no_secret_is_in_the_log_nor_in_a_record() {
          [workload.bucket]\nremote = \"far:bucket\"\nconfig-file = {rclone:?}\npatience = 10\n"
     ));
     let taken = std::process::Command::new(env!("CARGO_BIN_EXE_ostler"))
-        .args(["store", "take", "--name", "one", "--data"])
+        .args(["store", "take", "--name", "one"])
         .arg(&data)
+        .arg(ostler::data::Store::beside(&data).unwrap())
         .output()
         .unwrap();
     assert!(taken.status.success(), "{taken:?}");

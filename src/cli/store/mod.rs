@@ -46,12 +46,8 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// The workload's data directory
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Where the snapshots are [default: .ostler-store/<name> beside the data directory]
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// Where the snapshots are; the agent's are in .ostler-store/<name> beside the data directory
+    store: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,20 +73,24 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
         Action::Take(args) => take::run(args, global),
         Action::List(place) => list(&place, global),
         Action::Verify(args) => verify::run(args, global),
-        Action::Restore(args) => restore::run(args),
-        Action::Accept(place) => restore::finish(&place, false),
-        Action::Undo(place) => restore::finish(&place, true),
-        Action::Prune(args) => prune::run(args),
+        Action::Restore(args) => restore::run(args, global),
+        Action::Accept(place) => restore::finish(&place, false, global),
+        Action::Undo(place) => restore::finish(&place, true, global),
+        Action::Prune(args) => prune::run(args, global),
     }
 }
 
 impl Place {
+    /// The store that is there: a name that was mistyped makes no new one.
     fn open(&self) -> anyhow::Result<Store> {
-        let path = match &self.store {
-            Some(path) => path.clone(),
-            None => Store::beside(&self.data)?,
-        };
-        Ok(Store::open(&path)?)
+        if !self.store.is_dir() {
+            anyhow::bail!("there is no store at {}", self.store.display());
+        }
+        self.open_or_make()
+    }
+
+    fn open_or_make(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.store)?)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Place, line};
-use crate::cli::Exit;
+use crate::cli::{Exit, Global, print};
 use crate::clock::Timestamp;
 use crate::data::retention::{Candidate, plan};
 use crate::data::store::{Space, Stored};
@@ -32,7 +34,7 @@ pub(super) struct Prune {
 }
 
 /// Removes what the rules do not keep.
-pub(super) fn run(args: Prune) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Prune, global: &Global) -> anyhow::Result<Exit> {
     let store = args.place.open()?;
     let mut control = Control::unlimited();
     let exclusive = store.lock(&mut control)?;
@@ -48,7 +50,8 @@ pub(super) fn run(args: Prune) -> anyhow::Result<Exit> {
     let list = store.list()?;
     let candidates: Vec<Candidate> = list.iter().map(|stored| candidate(stored, now)).collect();
     let free = space::free(store.path())?.bytes;
-    for removal in plan(&candidates, &rules, free) {
+    let removals = plan(&candidates, &rules, free);
+    for removal in &removals {
         let verb = if args.dry_run {
             "would remove"
         } else {
@@ -57,7 +60,13 @@ pub(super) fn run(args: Prune) -> anyhow::Result<Exit> {
         if !args.dry_run {
             exclusive.remove(&removal.name, &mut control)?;
         }
-        line(&format!("{verb} {} ({:?})", removal.name, removal.reason))?;
+        if !global.json {
+            line(&format!("{verb} {} ({:?})", removal.name, removal.reason))?;
+        }
+    }
+    if global.json {
+        let names: Vec<_> = removals.iter().map(|removal| &removal.name).collect();
+        print::json(&json!({ "removed": names, "dry_run": args.dry_run }))?;
     }
     Ok(Exit::Success)
 }

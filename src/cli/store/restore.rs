@@ -1,7 +1,11 @@
 //! `ostler store restore`, and `accept` or `undo` after it.
 
+use std::path::PathBuf;
+
+use serde_json::json;
+
 use super::{Owner, Place, RESERVE, line};
-use crate::cli::{Exit, Usage};
+use crate::cli::{Exit, Global, Usage, print};
 use crate::data::exchange::Goal;
 use crate::data::in_use::refuse_in_use;
 use crate::data::place::Method;
@@ -15,6 +19,9 @@ pub(super) struct Restore {
     place: Place,
     /// The snapshot
     name: Name,
+    /// The workload's data directory
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
     /// reflink, copy, or link where the disk has no room for a copy [default: reflink if it works, else copy]
     #[arg(long, value_parser = method)]
     method: Option<Method>,
@@ -29,9 +36,9 @@ pub(super) struct Restore {
 }
 
 /// Restores a snapshot.
-pub(super) fn run(args: Restore) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Restore, global: &Global) -> anyhow::Result<Exit> {
     let store = args.place.open()?;
-    let live = &args.place.data;
+    let live = &args.data;
     let mut control = Control::unlimited();
     let exclusive = store.lock(&mut control)?;
     let manifest = store.get(&args.name)?;
@@ -62,26 +69,41 @@ pub(super) fn run(args: Restore) -> anyhow::Result<Exit> {
         exchange.wait_for_a_word();
     }
     exchange.commit()?;
-    for path in &carried {
-        line(&format!("kept {path}"))?;
+    if !global.json {
+        for path in &carried {
+            line(&format!("kept {path}"))?;
+        }
+        line(&format!("{} is now {}", live.display(), args.name))?;
     }
-    line(&format!("{} is now {}", live.display(), args.name))?;
-    match args.accept {
-        true => exchange.finish(&mut control)?,
-        false => line(
+    if args.accept {
+        exchange.finish(&mut control)?;
+    } else if !global.json {
+        line(
             "start the workload, look at it, then `ostler store accept`, or stop it and `ostler store undo`",
-        )?,
+        )?;
+    }
+    if global.json {
+        let kept: Vec<_> = carried.iter().map(ToString::to_string).collect();
+        print::json(&json!({
+            "name": args.name,
+            "data": live,
+            "kept": kept,
+            "accepted": args.accept,
+        }))?;
     }
     Ok(Exit::Success)
 }
 
 /// Ends an exchange: with the new data, or with the old again.
-pub(super) fn finish(place: &Place, undo: bool) -> anyhow::Result<Exit> {
+pub(super) fn finish(place: &Place, undo: bool, global: &Global) -> anyhow::Result<Exit> {
     let store = place.open()?;
     let mut control = Control::unlimited();
     let _exclusive = store.lock(&mut control)?;
     let Some(mut exchange) = Exchange::pending(&store.exchange_journal())? else {
-        line("nothing is waiting to be accepted or undone")?;
+        match global.json {
+            true => print::json(&json!({ "data": null }))?,
+            false => line("nothing is waiting to be accepted or undone")?,
+        }
         return Ok(Exit::Success);
     };
     // Moving trees under a running workload would break it; removing the old one does not.
@@ -93,12 +115,13 @@ pub(super) fn finish(place: &Place, undo: bool) -> anyhow::Result<Exit> {
         (_, true) => exchange.undo()?,
         (_, false) => exchange.commit()?,
     }
+    let live = exchange.live().to_owned();
     exchange.finish(&mut control)?;
-    line(if undo {
-        "the old data is back"
-    } else {
-        "the old data is removed"
-    })?;
+    match (global.json, undo) {
+        (true, _) => print::json(&json!({ "data": live, "undone": undo }))?,
+        (false, true) => line("the old data is back")?,
+        (false, false) => line("the old data is removed")?,
+    }
     Ok(Exit::Success)
 }
 

@@ -1,6 +1,7 @@
 //! `ostler store take`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::{Owner, Place, RESERVE, Speed, clock_synced, line};
 use crate::cli::{Exit, Global, Usage, print, units};
@@ -13,6 +14,9 @@ use crate::protocol::Name;
 /// Arguments of `ostler store take`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Take {
+    /// The workload's data directory
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
     #[command(flatten)]
     place: Place,
     /// The snapshot's name [default: the time]
@@ -53,13 +57,13 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
         let problem = "a hot cut needs no stop: leave out --warm or --way hot";
         return Err(Usage(problem.to_owned()).into());
     }
-    let store = args.place.open()?;
+    let store = args.place.open_or_make()?;
     let name = match args.name {
         Some(name) => name,
         None => Name::new(Timestamp::now().to_string().replace(':', "-"))?,
     };
     let source = Source {
-        root: args.place.data,
+        root: args.data,
         include: args.include,
         exclude: Exclude::with(&args.exclude)?,
     };

@@ -13,6 +13,7 @@ mod choice;
 mod context;
 mod device_lane;
 mod engine;
+mod exchanging;
 mod fastsync;
 mod fetch;
 mod host;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::context::{Context, Did};
+use super::exchanging::go_on;
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -10,7 +11,7 @@ use super::restore::{come_up, come_up_on_what_is_there, retreat, settle};
 use super::snapshot::whole;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::store::Exclusive;
-use crate::data::{self, Control, Interrupted, Staged, Store};
+use crate::data::{self, Control, Interrupted, Staged};
 use crate::protocol::{Failure, Found, Reason};
 
 /// How often a store that somebody else has, or that is not mounted yet, is asked for again.
@@ -122,7 +123,7 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
             .await?;
     }
     if committed {
-        if let stuck @ Err(_) = go_on(context, store).await {
+        if let stuck @ Err(_) = go_on(context, store.exchange_journal()).await {
             return come_up_on_what_is_there(context, store, found, stuck).await;
         }
         context.forget_steps(&["swap"]);
@@ -216,27 +217,4 @@ fn may_pass(error: &data::Error) -> bool {
         data::Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
         _ => false,
     }
-}
-
-/// Brings an exchange that was committed to its end.
-async fn go_on(context: &mut Context, store: &Store) -> Result<(), Failure> {
-    let journal = store.exchange_journal();
-    let go_on = move |_: &mut Control| {
-        let pending = Exchange::pending(&journal)?;
-        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
-            exchange.commit()?;
-        }
-        Ok((
-            (),
-            Did {
-                changed: true,
-                detail: None,
-            },
-        ))
-    };
-    context.forget_steps(&["exchange"]);
-    context
-        .labour("exchange", Limits::default(), go_on)
-        .await
-        .map(drop)
 }

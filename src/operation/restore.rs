@@ -11,8 +11,8 @@ use super::resync::replaced;
 use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
 use super::upload::tell;
-use super::{arguments, fetch, power};
-use crate::data::exchange::{Exchange, Goal};
+use super::{arguments, exchanging, fetch, power};
+use crate::data::exchange::Exchange;
 use crate::data::place::Method;
 use crate::data::store::Exclusive;
 use crate::data::{self, Control, Level, Staged, Store, in_use};
@@ -289,50 +289,23 @@ pub(super) async fn retreat(
     Ok(())
 }
 
-/// Starts the workload although its data could not be `moved` as it should, on a full disk for example: the journal of
-/// the exchange stays for later, and what is in place is one tree or the other. Half of each starts nobody.
+/// Starts the workload on what is in place, unless that is half of each; then the journal of the exchange stays for later.
 pub(super) async fn come_up_on_what_is_there(
     context: &mut Context,
     store: &Store,
     found: &Found,
     moved: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let torn = || match Exchange::pending(&store.exchange_journal()) {
-        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
-        Err(_) => true,
-    };
-    if moved.is_err() && torn() {
-        return moved;
+    if exchanging::may_start(context, &store.exchange_journal(), &moved) {
+        come_up(context, found).await?;
     }
-    // Steps of these names may have been tried on the other data.
-    context.forget_steps(&["start", "confirm"]);
-    come_up(context, found).await?;
     moved
 }
 
-/// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
+/// Undoes the exchange, where there is one.
 async fn back(context: &mut Context, store: &Store) -> Result<(), Failure> {
     let journal = store.exchange_journal();
-    let back = move |control: &mut Control| {
-        let Some(mut exchange) = Exchange::pending(&journal)? else {
-            return Ok(((), Did::default()));
-        };
-        if exchange.goal() != Goal::Discard {
-            exchange.undo()?;
-        }
-        exchange.finish(control)?;
-        Ok((
-            (),
-            Did {
-                changed: true,
-                detail: Some("the old data is back".to_owned()),
-            },
-        ))
-    };
-    context
-        .labour("exchange back", Limits::default(), back)
-        .await
-        .map(drop)
+    exchanging::back(context, journal, "the old data is back", |_| Ok(())).await
 }
 
 /// Removes the old data, last of all and entry by entry.

@@ -8,6 +8,7 @@ use super::{PAUSE, come_up, settle, tell};
 use crate::data::Control;
 use crate::data::exchange::{Exchange, Goal};
 use crate::operation::context::{Context, Did};
+use crate::operation::exchanging;
 use crate::operation::labour::{Limits, failure_of};
 use crate::operation::power;
 use crate::operation::snapshot::whole;
@@ -26,49 +27,24 @@ pub(super) async fn retreat(
     come_up_on_what_is_there(context, validator, found, undone).await
 }
 
-/// Starts the validator although its tree could not be `moved` as it should, on a full disk for example: what is in
-/// place is one tree or the other. Half of each starts nobody.
+/// Starts the validator on what is in place, unless that is half of each.
 async fn come_up_on_what_is_there(
     context: &mut Context,
     validator: &Validator,
     found: &Found,
     moved: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let torn = || match Exchange::pending(&validator.journal()) {
-        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
-        Err(_) => true,
-    };
-    if moved.is_err() && torn() {
-        return moved;
+    if exchanging::may_start(context, &validator.journal(), &moved) {
+        come_up(context, found).await?;
     }
-    // Steps of these names may have been tried on the other tree.
-    context.forget_steps(&["start", "confirm"]);
-    come_up(context, found).await?;
     moved
 }
 
-/// Undoes an exchange as far as it has come, and removes the tree that was not wanted.
+/// Undoes the exchange, or removes what was staged for one.
 async fn back(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let (journal, place) = (validator.journal(), Place::find(validator)?);
-    let back = move |control: &mut Control| {
-        let did = |detail: Option<&str>| Did {
-            changed: detail.is_some(),
-            detail: detail.map(str::to_owned),
-        };
-        let Some(mut exchange) = Exchange::pending(&journal)? else {
-            place.sweep(control)?;
-            return Ok(((), did(None)));
-        };
-        if exchange.goal() != Goal::Discard {
-            exchange.undo()?;
-        }
-        exchange.finish(control)?;
-        Ok(((), did(Some("the old state is back"))))
-    };
-    context
-        .labour("exchange back", Limits::default(), back)
-        .await
-        .map(drop)
+    let place = Place::find(validator)?;
+    let sweep = move |control: &mut Control| place.sweep(control);
+    exchanging::back(context, validator.journal(), "the old state is back", sweep).await
 }
 
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
@@ -107,7 +83,7 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
             .await?;
     }
     if committed {
-        return match go_on(context, &validator).await {
+        return match exchanging::go_on(context, validator.journal()).await {
             Ok(()) => settle(context, &validator, found, exclusive).await,
             stuck => come_up_on_what_is_there(context, &validator, found, stuck).await,
         };
@@ -141,27 +117,4 @@ async fn take_up(context: &mut Context, validator: &Validator) -> Result<Exclusi
     };
     context.forget_steps(&["take up"]);
     whole(context.labour("take up", limits, take).await?)
-}
-
-/// Brings an exchange that was committed to its end.
-async fn go_on(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let journal = validator.journal();
-    let go_on = move |_: &mut Control| {
-        let pending = Exchange::pending(&journal)?;
-        if let Some(mut exchange) = pending.filter(|exchange| exchange.goal() == Goal::Forward) {
-            exchange.commit()?;
-        }
-        Ok((
-            (),
-            Did {
-                changed: true,
-                detail: None,
-            },
-        ))
-    };
-    context.forget_steps(&["exchange"]);
-    context
-        .labour("exchange", Limits::default(), go_on)
-        .await
-        .map(drop)
 }

@@ -117,16 +117,23 @@ impl<T: Pack> Iterator for Iter<'_, T> {
 
     fn next(&mut self) -> Option<T> {
         self.left = self.left.checked_sub(1)?;
+        // A list that ended early instead would be a snapshot with files missing.
+        Some(self.read().expect("this program has packed it"))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<T: Pack> Iter<'_, T> {
+    fn read(&mut self) -> Option<T> {
         let shared = usize::try_from(self.rest.varint64()?).ok()?;
         self.path.truncate(shared);
         self.path
             .push_str(std::str::from_utf8(self.rest.prefixed()?).ok()?);
         let path = RelativePath::try_from(self.path.clone()).ok()?;
         T::unpack(path, &mut self.rest)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
     }
 }
 

@@ -4,9 +4,19 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Context, Did};
 use super::labour::Limits;
+use super::power;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error};
 use crate::protocol::Failure;
+
+/// Stops the workload where trees are about to be moved: a timer may have started it meanwhile.
+pub(super) async fn stop_again(context: &mut Context) -> Result<(), Failure> {
+    context.forget_steps(&["stop again"]);
+    let workload = context.workload.clone();
+    context
+        .step("stop again", power::end_any_run(&workload))
+        .await
+}
 
 /// Brings an exchange that was committed to its end.
 pub(super) async fn go_on(context: &mut Context, journal: PathBuf) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::context::{Context, Did};
-use super::exchanging::go_on;
+use super::exchanging::{go_on, stop_again};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -115,12 +115,7 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
         None => context.is_done("exchange") && !goes_back(context),
     };
     if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) && !rests {
-        // Trees are about to be moved, and a timer may have started the workload meanwhile.
-        context.forget_steps(&["stop again"]);
-        let workload = context.workload.clone();
-        context
-            .step("stop again", power::end_any_run(&workload))
-            .await?;
+        stop_again(context).await?;
     }
     if committed {
         if let stuck @ Err(_) = go_on(context, store.exchange_journal()).await {

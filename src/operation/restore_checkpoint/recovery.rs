@@ -75,12 +75,7 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
         None => context.is_done("exchange") && !context.has_begun("exchange back"),
     };
     if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
-        // Trees are about to be moved, and a timer may have started the validator meanwhile.
-        context.forget_steps(&["stop again"]);
-        let workload = context.workload.clone();
-        context
-            .step("stop again", power::end_any_run(&workload))
-            .await?;
+        exchanging::stop_again(context).await?;
     }
     if committed {
         return match exchanging::go_on(context, validator.journal()).await {

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lsm::decode::Decoder;
-use super::packed::{Pack, Packed, Packer};
+use super::packed::{Pack, Packed, Packer, Unpacker};
 use super::path::RelativePath;
 use super::place::Method;
 use super::tree::Attributes;
@@ -80,10 +79,27 @@ impl Kind {
     }
 }
 
-const METHODS: [Method; 4] = [Method::Link, Method::Reflink, Method::Copy, Method::Written];
+pub(super) const METHODS: [Method; 4] =
+    [Method::Link, Method::Reflink, Method::Copy, Method::Written];
 
-const HAS_HASH: u8 = 1;
-const HAS_TARGET: u8 = 2;
+/// Packs a hash, if there is one.
+pub(super) fn pack_hash(hash: Option<&blake3::Hash>, to: &mut Packer<'_>) {
+    to.raw(&[u8::from(hash.is_some())]);
+    if let Some(hash) = hash {
+        to.raw(hash.as_bytes());
+    }
+}
+
+/// What [`pack_hash`] wrote.
+pub(super) fn hash(from: &mut Unpacker<'_>) -> Option<Option<blake3::Hash>> {
+    match from.byte()? {
+        0 => Some(None),
+        _ => {
+            let hash = blake3::Hash::from_slice(from.bytes(blake3::OUT_LEN)?);
+            hash.ok().map(Some)
+        }
+    }
+}
 
 impl Pack for FileRecord {
     fn path(&self) -> &RelativePath {
@@ -91,30 +107,23 @@ impl Pack for FileRecord {
     }
 
     fn pack(&self, to: &mut Packer<'_>) {
-        let mut has = 0;
-        has |= self.blake3.map_or(0, |_| HAS_HASH);
-        has |= self.target.as_ref().map_or(0, |_| HAS_TARGET);
-        to.raw(&[self.kind as u8, self.method as u8, has]);
+        let has_target = self.target.is_some();
+        to.raw(&[self.kind as u8, self.method as u8, u8::from(has_target)]);
         to.number(self.size);
-        if let Some(hash) = &self.blake3 {
-            to.raw(hash.as_bytes());
-        }
+        pack_hash(self.blake3.as_ref(), to);
         if let Some(target) = &self.target {
             to.bytes(target.as_bytes());
         }
-        self.attributes.pack(to);
+        to.attributes(&self.attributes);
     }
 
-    fn unpack(path: RelativePath, from: &mut Decoder<'_>) -> Option<Self> {
+    fn unpack(path: RelativePath, from: &mut Unpacker<'_>) -> Option<Self> {
         let kind = Kind::unpack(from.byte()?)?;
         let method = from.byte()?;
-        let has = from.byte()?;
+        let has_target = from.byte()?;
         let size = from.varint64()?;
-        let blake3 = match has & HAS_HASH {
-            0 => None,
-            _ => Some(blake3::Hash::from_slice(from.bytes(blake3::OUT_LEN)?).ok()?),
-        };
-        let target = match has & HAS_TARGET {
+        let blake3 = hash(from)?;
+        let target = match has_target {
             0 => None,
             _ => Some(String::from_utf8(from.prefixed()?.to_vec()).ok()?),
         };
@@ -125,27 +134,7 @@ impl Pack for FileRecord {
             size,
             blake3,
             target,
-            attributes: Attributes::unpack(from)?,
-        })
-    }
-}
-
-impl Attributes {
-    pub(super) fn pack(&self, to: &mut Packer<'_>) {
-        to.number(self.mode.into());
-        to.number(self.uid.into());
-        to.number(self.gid.into());
-        to.signed(self.mtime);
-        to.signed(self.mtime_nanos);
-    }
-
-    pub(super) fn unpack(from: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self {
-            mode: from.varint32()?,
-            uid: from.varint32()?,
-            gid: from.varint32()?,
-            mtime: from.zigzag64()?,
-            mtime_nanos: from.zigzag64()?,
+            attributes: from.attributes()?,
         })
     }
 }
@@ -261,7 +250,7 @@ mod tests {
             });
         }
         assert!(
-            packed.packed_bytes() < 7_000_000,
+            packed.packed_bytes() < 6_000_000,
             "{}",
             packed.packed_bytes()
         );

@@ -125,7 +125,7 @@ fn look_inside(
             Err(bad) => Ok(Verdict::damaged(bad.to_string())),
         },
         (Kind::Log, FileName::Log(number)) => {
-            let scan = record::scan(reader, number, false, &mut |_, _| {})?;
+            let scan = record::scan(reader, number, &mut |_| {})?;
             Ok(match scan.end {
                 End::Exact | End::Stale => Verdict::sound(scan.records),
                 End::Torn if may_be_torn => Verdict::sound(scan.records),

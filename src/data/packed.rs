@@ -1,8 +1,9 @@
 //! Long lists of entries in little memory: a database has a hundred thousand files, a hotspot few megabytes.
 //!
-//! Each entry is kept as a few bytes, with as much of its path as differs from the one before; reading the list makes
-//! the entries again, one at a time.
+//! Each entry is kept as a few bytes, with as much of its path and attributes as differs from the one before; reading the
+//! list makes the entries again, one at a time.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,6 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::lsm::decode::Decoder;
 use super::path::RelativePath;
+use super::tree::Attributes;
+
+/// Bytes of a piece, beyond which the next begins: one that is done with is given back while the rest is still read.
+const PIECE: usize = 32 * 1024;
 
 /// What can be an entry of a [`Packed`] list.
 pub trait Pack: Sized {
@@ -19,25 +24,43 @@ pub trait Pack: Sized {
     /// Writes everything but the path.
     fn pack(&self, to: &mut Packer<'_>);
     /// Reads what [`Pack::pack`] wrote.
-    fn unpack(path: RelativePath, from: &mut Decoder<'_>) -> Option<Self>;
+    fn unpack(path: RelativePath, from: &mut Unpacker<'_>) -> Option<Self>;
 }
 
 /// A list of entries in the order in which they were added; by path they take the least.
 pub struct Packed<T> {
-    bytes: Vec<u8>,
-    count: usize,
-    last: String,
+    pieces: VecDeque<Piece>,
+    /// The last entry's path and attributes.
+    last: (String, Attributes),
     entries: PhantomData<T>,
 }
 
+/// Some entries of a list, whole without the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Piece {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
 /// Writes the fields of an entry.
-pub struct Packer<'a>(&'a mut Vec<u8>);
+pub struct Packer<'a> {
+    bytes: &'a mut Vec<u8>,
+    before: &'a mut Attributes,
+}
+
+/// Reads the fields of an entry.
+pub struct Unpacker<'a> {
+    bytes: Decoder<'a>,
+    before: Attributes,
+}
 
 /// The entries of a list, one after the other.
 pub struct Iter<'a, T> {
-    rest: Decoder<'a>,
+    pieces: std::collections::vec_deque::Iter<'a, Piece>,
+    from: Unpacker<'a>,
     path: String,
-    left: usize,
+    /// In this piece, and in those after it.
+    left: (usize, usize),
     entries: PhantomData<T>,
 }
 
@@ -45,10 +68,10 @@ impl Packer<'_> {
     /// A number; small ones take little.
     pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
+            self.bytes.push(number as u8 | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.bytes.push(number as u8);
     }
 
     /// A number that may be negative.
@@ -58,7 +81,7 @@ impl Packer<'_> {
 
     /// Bytes whose number the reader knows.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Bytes of any number.
@@ -66,49 +89,113 @@ impl Packer<'_> {
         self.number(bytes.len() as u64);
         self.raw(bytes);
     }
+
+    /// Mode, owner and times; mode and owner mostly are those of the entry before.
+    pub fn attributes(&mut self, attributes: &Attributes) {
+        let before = std::mem::replace(self.before, *attributes);
+        let of = |attributes: &Attributes| (attributes.mode, attributes.uid, attributes.gid);
+        let same = of(&before) == of(attributes);
+        self.raw(&[u8::from(same)]);
+        if !same {
+            self.number(attributes.mode.into());
+            self.number(attributes.uid.into());
+            self.number(attributes.gid.into());
+        }
+        self.signed(attributes.mtime.wrapping_sub(before.mtime));
+        self.signed(attributes.mtime_nanos);
+    }
+}
+
+impl Unpacker<'_> {
+    /// What [`Packer::attributes`] wrote.
+    pub fn attributes(&mut self) -> Option<Attributes> {
+        let mut attributes = self.before;
+        if self.bytes.byte()? == 0 {
+            attributes.mode = self.bytes.varint32()?;
+            attributes.uid = self.bytes.varint32()?;
+            attributes.gid = self.bytes.varint32()?;
+        }
+        attributes.mtime = attributes.mtime.wrapping_add(self.bytes.zigzag64()?);
+        attributes.mtime_nanos = self.bytes.zigzag64()?;
+        self.before = attributes;
+        Some(attributes)
+    }
+}
+
+impl<'a> std::ops::Deref for Unpacker<'a> {
+    type Target = Decoder<'a>;
+
+    fn deref(&self) -> &Decoder<'a> {
+        &self.bytes
+    }
+}
+
+impl std::ops::DerefMut for Unpacker<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.bytes
+    }
 }
 
 impl<T: Pack> Packed<T> {
     /// Adds an entry.
     pub fn push(&mut self, entry: &T) {
+        if self
+            .pieces
+            .back()
+            .is_none_or(|piece| piece.bytes.len() >= PIECE)
+        {
+            // The memory of what is taken off another list fits again.
+            let bytes = Vec::with_capacity(PIECE + 1024);
+            self.pieces.push_back(Piece { bytes, count: 0 });
+            self.last = Default::default();
+        }
+        let Some(piece) = self.pieces.back_mut() else {
+            return;
+        };
+        let (last, before) = (&mut self.last.0, &mut self.last.1);
         let path = entry.path().as_str();
         let same = |(a, b): &(u8, u8)| a == b;
-        let mut shared = path.bytes().zip(self.last.bytes()).take_while(same).count();
+        let mut shared = path.bytes().zip(last.bytes()).take_while(same).count();
         while !path.is_char_boundary(shared) {
             shared -= 1;
         }
-        let mut packer = Packer(&mut self.bytes);
+        let bytes = &mut piece.bytes;
+        let mut packer = Packer { bytes, before };
         packer.number(shared as u64);
         packer.bytes(&path.as_bytes()[shared..]);
         entry.pack(&mut packer);
-        self.last.truncate(shared);
-        self.last.push_str(&path[shared..]);
-        self.count += 1;
+        last.truncate(shared);
+        last.push_str(&path[shared..]);
+        piece.count += 1;
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.pieces.iter().map(|piece| piece.count).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.pieces.is_empty()
     }
 
     /// How much memory they take.
     pub fn packed_bytes(&self) -> usize {
-        self.bytes.len()
+        self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
 
     /// The entries, made again one by one.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
-            rest: Decoder::new(&self.bytes),
-            path: String::new(),
-            left: self.count,
-            entries: PhantomData,
-        }
+        Iter::over(&self.pieces)
+    }
+
+    /// Takes some entries off the front, so that what has been dealt with takes no memory; `None` when there are no more.
+    pub fn take_some(&mut self) -> Option<Self> {
+        let piece = self.pieces.pop_front()?;
+        Some(Self {
+            pieces: VecDeque::from([piece]),
+            ..Self::default()
+        })
     }
 }
 
@@ -116,24 +203,50 @@ impl<T: Pack> Iterator for Iter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.left = self.left.checked_sub(1)?;
+        while self.left.0 == 0 {
+            let piece = self.pieces.next()?;
+            self.left = (piece.count, self.left.1 - piece.count);
+            self.from = Unpacker::new(&piece.bytes);
+            self.path.clear();
+        }
+        self.left.0 -= 1;
         // A list that ended early instead would be a snapshot with files missing.
         Some(self.read().expect("this program has packed it"))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        let left = self.left.0 + self.left.1;
+        (left, Some(left))
     }
 }
 
-impl<T: Pack> Iter<'_, T> {
+impl<'a> Unpacker<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes: Decoder::new(bytes),
+            before: Attributes::default(),
+        }
+    }
+}
+
+impl<'a, T: Pack> Iter<'a, T> {
+    fn over(pieces: &'a VecDeque<Piece>) -> Self {
+        Self {
+            left: (0, pieces.iter().map(|piece| piece.count).sum()),
+            pieces: pieces.iter(),
+            from: Unpacker::new(&[]),
+            path: String::new(),
+            entries: PhantomData,
+        }
+    }
+
     fn read(&mut self) -> Option<T> {
-        let shared = usize::try_from(self.rest.varint64()?).ok()?;
+        let shared = usize::try_from(self.from.varint64()?).ok()?;
         self.path.truncate(shared);
         self.path
-            .push_str(std::str::from_utf8(self.rest.prefixed()?).ok()?);
+            .push_str(std::str::from_utf8(self.from.prefixed()?).ok()?);
         let path = RelativePath::try_from(self.path.clone()).ok()?;
-        T::unpack(path, &mut self.rest)
+        T::unpack(path, &mut self.from)
     }
 }
 
@@ -157,9 +270,8 @@ impl<T: Pack> FromIterator<T> for Packed<T> {
 impl<T> Default for Packed<T> {
     fn default() -> Self {
         Self {
-            bytes: Vec::new(),
-            count: 0,
-            last: String::new(),
+            pieces: VecDeque::new(),
+            last: Default::default(),
             entries: PhantomData,
         }
     }
@@ -168,8 +280,7 @@ impl<T> Default for Packed<T> {
 impl<T> Clone for Packed<T> {
     fn clone(&self) -> Self {
         Self {
-            bytes: self.bytes.clone(),
-            count: self.count,
+            pieces: self.pieces.clone(),
             last: self.last.clone(),
             entries: PhantomData,
         }
@@ -179,7 +290,7 @@ impl<T> Clone for Packed<T> {
 /// The same entries in the same order are the same bytes.
 impl<T> PartialEq for Packed<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.count == other.count && self.bytes == other.bytes
+        self.pieces == other.pieces
     }
 }
 

@@ -3,7 +3,6 @@
 //! `<store>/<name>/` holds `data/` and `manifest.json`, and `bad` once the snapshot was found damaged. What ends in
 //! `.partial` was never finished and what ends in `.discard` was being removed: whoever gets the lock sweeps both.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -369,8 +368,8 @@ fn is_leftover(name: &str) -> bool {
 /// Blocks that only this snapshot names: an inode counts when all its names were found inside.
 fn space(directory: &Path, summary: Option<&Summary>) -> Result<Space, Error> {
     let mut alone = 0u64;
-    // Those with more than one name, few of which are inside.
-    let mut shared = BTreeMap::<(u64, u64), (u64, u64, u64)>::new();
+    // Those with more than one name, of which few are inside: the inode, its names, its bytes.
+    let mut shared = Vec::<((u64, u64), u32, u64)>::new();
     walk::walk(directory, &|_| false, &Control::unlimited(), &mut |seen| {
         let Seen::Entry(entry) = seen else {
             return Ok(());
@@ -381,12 +380,14 @@ fn space(directory: &Path, summary: Option<&Summary>) -> Result<Space, Error> {
             return Ok(());
         }
         let key = (entry.identity.device, entry.identity.inode);
-        let names = shared.entry(key).or_default();
-        *names = (names.0 + 1, entry.links, entry.allocated);
+        let links = u32::try_from(entry.links).unwrap_or(u32::MAX);
+        shared.push((key, links, entry.allocated));
         Ok(())
     })?;
-    let whole = shared.values().filter(|(found, links, _)| found >= links);
-    let alone = whole.fold(alone, |sum, (_, _, bytes)| sum.saturating_add(*bytes));
+    shared.sort_unstable();
+    let inodes = shared.chunk_by(|one, other| one.0 == other.0);
+    let whole = inodes.filter(|names| names.len() >= names[0].1 as usize);
+    let alone = whole.fold(alone, |sum, names| sum.saturating_add(names[0].2));
     Ok(match summary.is_some_and(|summary| summary.reflinked) {
         true => Space::AtMost(alone),
         false => Space::Exact(alone),

@@ -26,7 +26,7 @@ pub struct Identity {
 }
 
 /// What a copy takes over from the original.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attributes {
     /// Permission bits, with set-id and sticky.
     pub mode: u32,

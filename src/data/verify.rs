@@ -1,5 +1,6 @@
 //! Holding a snapshot against its manifest, at any time.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -9,7 +10,6 @@ use super::control::Control;
 use super::error::Error;
 use super::files::{FileRecord, Kind};
 use super::inspect::inspect;
-use super::lsm::live::Immutable;
 use super::lsm::record::End;
 use super::lsm::{FileName, LiveSet, names};
 use super::manifest::{Database, Level, Manifest, Way};
@@ -230,43 +230,7 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
         ));
     }
     live.engine = database.engine;
-    let in_it = |file: &FileRecord| file.path.parent().as_ref() == Some(&database.path);
-    let mut listed: Vec<Immutable> = manifest
-        .files
-        .iter()
-        .filter(in_it)
-        .filter_map(|file| {
-            let (number, blob) = match FileName::parse(file.path.name()) {
-                FileName::Table(number) => (number, false),
-                FileName::Blob(number) => (number, true),
-                _ => return None,
-            };
-            let size = file.size;
-            Some(Immutable { number, size, blob })
-        })
-        .collect();
-    listed.sort_unstable();
-    let mut named = vec![false; listed.len()];
-    for file in live.immutables() {
-        match listed.binary_search(&file) {
-            Ok(found) if !named[found] => named[found] = true,
-            _ => {
-                return Err(at(
-                    &path,
-                    format!(
-                        "it names file {} with another size, or it is not captured",
-                        file.number
-                    ),
-                ));
-            }
-        }
-    }
-    if let Some((file, _)) = listed.iter().zip(named).find(|(_, named)| !named) {
-        return Err(at(
-            &path,
-            format!("it does not name file {}, which was captured", file.number),
-        ));
-    }
+    captured_as_named(manifest, database, &live).map_err(|what| at(&path, what))?;
     for number in live.required_logs(manifest.way == Way::Hot).into_keys() {
         let log = name(format!("{number:06}.log"))?;
         if manifest.files.find(&log).is_none() {
@@ -277,4 +241,69 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
         }
     }
     Ok(())
+}
+
+/// Each table and blob file that the MANIFEST names was captured once, with that size, and no other was.
+///
+/// There may be a hundred thousand of them, so nothing is noted of each: the entries come by path, where the two endings of one number follow
+/// each other, and then as many as were named are all of them.
+fn captured_as_named(
+    manifest: &Manifest,
+    database: &Database,
+    live: &LiveSet,
+) -> Result<(), String> {
+    let mut blobs: Vec<_> = live.blobs().collect();
+    blobs.sort_unstable();
+    let named = |file: &FileRecord| {
+        let (number, named) = match FileName::parse(file.path.name()) {
+            FileName::Table(number) => (number, live.table(number)),
+            FileName::Blob(number) => {
+                let found = blobs.binary_search_by_key(&number, |blob| blob.number);
+                (number, found.ok().map(|found| blobs[found]))
+            }
+            _ => return None,
+        };
+        // More zeros before a number are another name, and the engines do not look for it.
+        let meant = file.path.name().starts_with(&format!("{number:06}."));
+        Some((number, named.filter(|_| meant)))
+    };
+    let in_it = |file: &FileRecord| file.path.parent().as_ref() == Some(&database.path);
+    let (mut count, mut before) = (0, None);
+    for file in manifest.files.iter().filter(in_it) {
+        let Some((number, named)) = named(&file) else {
+            continue;
+        };
+        match named {
+            None => {
+                return Err(format!(
+                    "it does not name file {number}, which was captured"
+                ));
+            }
+            Some(named) if named.size != file.size => {
+                return Err(format!(
+                    "it names file {number} with another size than was captured"
+                ));
+            }
+            Some(_) if before == Some(number) => {
+                return Err(format!("file {number} was captured twice"));
+            }
+            Some(_) => {}
+        }
+        (count, before) = (count + 1, Some(number));
+    }
+    if count == live.immutables().count() {
+        return Ok(());
+    }
+    let captured: BTreeSet<_> = manifest
+        .files
+        .iter()
+        .filter(in_it)
+        .filter_map(|file| named(&file).map(|(number, _)| number))
+        .collect();
+    let mut numbers = live.immutables().map(|file| file.number);
+    let missing = numbers.find(|number| !captured.contains(number));
+    Err(format!(
+        "it names file {}, which was not captured",
+        missing.unwrap_or_default()
+    ))
 }

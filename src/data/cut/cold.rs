@@ -23,7 +23,7 @@ impl Cut {
                 problem: "this cut was prepared to be hot, and has no cold pass",
             });
         }
-        let survey = self.source.survey(State::Cold { clean }, control)?;
+        let mut survey = self.source.survey(State::Cold { clean }, control)?;
         for database in &survey.databases {
             let directory = database.path.below(&self.source.root);
             if let Some(pid) =
@@ -36,12 +36,54 @@ impl Cut {
             }
         }
         self.databases = survey.databases.into_iter().map(describe).collect();
-        for item in &survey.items {
-            let placed = self.put(&item, control)?;
-            self.capture(item, placed);
+        self.brought.turn();
+        while let Some(some) = survey.items.take_some() {
+            for item in &some {
+                let placed = self.put(&item, control)?;
+                self.capture(item, placed);
+            }
         }
         self.clean = clean;
         self.cut_ms = started.elapsed().as_millis() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::super::super::{Source, Store};
+    use super::super::{Cut, Options};
+    use super::*;
+    use crate::protocol::Name;
+
+    /// A node that only looked as if it had stopped: its file is there at the survey, and shorter before it is read to its end.
+    #[test]
+    fn a_file_that_becomes_shorter_while_it_is_cut_gives_no_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let file = data.join("state.bin");
+        crate::durable::write(&file, &[7; 4 << 20], 0o600).unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        let options = Options {
+            name: Name::new("one").unwrap(),
+            way: None,
+            reserve: 0,
+        };
+        let mut control = Control::unlimited();
+        let mut cut = Cut::prepare(Source::whole(&data), &store, options, &mut control).unwrap();
+        cut.warm(&mut control).unwrap();
+        let changed = file.clone();
+        let mut during = Control::unlimited().on_progress(move |_| {
+            let writer = File::options().write(true).open(&changed).unwrap();
+            writer.set_len(1 << 20).unwrap();
+        });
+        let error = cut.cold(true, &mut during).unwrap_err().to_string();
+        assert!(error.contains("state.bin"), "{error}");
+        drop(cut);
+        assert_eq!(store.list().unwrap().len(), 0);
+        assert!(!store.path().join("one.partial").exists());
     }
 }

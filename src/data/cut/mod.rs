@@ -10,6 +10,7 @@
 //! For a cut of a running workload, `hot` stands in for `warm` and `cold`. Until the seal there is only
 //! `<name>.partial`; dropping the cut removes it.
 
+mod brought;
 mod cold;
 mod hot;
 mod place;
@@ -34,6 +35,7 @@ use super::space;
 use super::store::{Exclusive, Store};
 use super::survey::{Database, Item, Source, State, Survey, Task};
 use super::tree::{self, Identity};
+use brought::{Brought, Origin};
 
 /// What a cut should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,9 @@ pub struct Cut {
     home: u64,
     /// Directories that are there.
     made: BTreeSet<RelativePath>,
-    /// Files at their place, and the original that each was made from. One that is a link says so itself.
+    /// Tables at their place since the warm pass.
+    brought: Brought,
+    /// Files at their place in a hot cut, which goes over them in another order again and again.
     placed: BTreeMap<RelativePath, Origin>,
     /// What was captured, after the cold pass; with a hash where the bytes passed through our hands.
     captured: Files,
@@ -69,12 +73,6 @@ pub struct Cut {
     clean: bool,
     cut_ms: u64,
     sealed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Origin {
-    identity: Identity,
-    placed: Placed,
 }
 
 impl Cut {
@@ -107,6 +105,7 @@ impl Cut {
             partial,
             home,
             made: BTreeSet::from([RelativePath::root()]),
+            brought: Brought::default(),
             placed: BTreeMap::new(),
             captured: Files::default(),
             databases: Vec::new(),
@@ -132,13 +131,14 @@ impl Cut {
     pub fn warm(&mut self, control: &mut Control) -> Result<(), Error> {
         let survey = self.source.survey(State::Warm, control)?;
         let items = survey.items;
+        self.brought.turn();
         let tables = || items.iter().filter(|item| item.task == Task::Immutable);
         control.expect(tables().map(|item| item.identity.size).sum());
         for item in tables() {
-            match self.bring(&item, control) {
+            match self.put(&item, control) {
                 // A compaction took it.
                 Err(error) if error.kind() == Some(std::io::ErrorKind::NotFound) => {}
-                brought => drop(brought?),
+                placed => self.brought.note(&item.path, item.identity, &placed?),
             }
         }
         Ok(())

@@ -12,17 +12,23 @@ use super::super::place::{self, Method, Placed};
 use super::super::space;
 use super::super::survey::{Item, Task};
 use super::super::tree::Identity;
-use super::{Cut, Origin};
+use super::Cut;
+use super::brought::Origin;
 
 impl Cut {
-    /// Brings one item over and remembers it for a later pass. A link says for itself what it is.
+    /// Brings one item over and remembers it for a later turn of a hot cut. A link says for itself what it is.
     pub(super) fn bring(&mut self, item: &Item, control: &mut Control) -> Result<u64, Error> {
         let placed = self.put(item, control)?;
         let size = placed.size;
         if !matches!(item.task, Task::Directory) && placed.method != Method::Link {
             let identity = item.identity;
-            self.placed
-                .insert(item.path.clone(), Origin { identity, placed });
+            let (path, key) = (item.path.clone(), item.path.clone());
+            let origin = Origin {
+                path,
+                identity,
+                placed,
+            };
+            self.placed.insert(key, origin);
         }
         Ok(size)
     }
@@ -91,7 +97,8 @@ impl Cut {
     /// This very file, if an earlier pass brought it over: the same inode with the same size, and for a link that
     /// inode under both names. A number of an unfinished table is used again, so a name alone proves nothing.
     fn brought(&mut self, item: &Item) -> Result<Option<Placed>, Error> {
-        let origin = self.placed.remove(&item.path);
+        let placed = self.placed.remove(&item.path);
+        let origin = placed.or_else(|| self.brought.find(&item.path));
         if item.task != Task::Immutable {
             return Ok(None);
         }
@@ -102,7 +109,9 @@ impl Cut {
             Err(error) => return Err(Error::io("read", &to)(error)),
         };
         Ok(match origin {
-            Some(Origin { identity, placed }) => {
+            Some(Origin {
+                identity, placed, ..
+            }) => {
                 let same = identity == item.identity && there.size == item.identity.size;
                 same.then_some(placed)
             }

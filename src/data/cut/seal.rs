@@ -32,7 +32,6 @@ impl Cut {
         self.drop_extras(control)?;
         let mut manifest = self.manifest(facts)?;
         self.fill_in(&mut manifest, control)?;
-        self.captured = Files::default();
         self.make_durable(&manifest)?;
         if let Some(damage) = verify::structure(&self.data(), &manifest, control)?
             .into_iter()
@@ -108,15 +107,17 @@ impl Cut {
     }
 
     /// Reads every file once: its hash, and its inside.
-    fn fill_in(&self, manifest: &mut Manifest, control: &mut Control) -> Result<(), Error> {
+    fn fill_in(&mut self, manifest: &mut Manifest, control: &mut Control) -> Result<(), Error> {
         control.expect(self.captured.iter().map(|file| file.size).sum());
-        for file in &self.captured {
-            let record = match file.kind {
-                Kind::Directory | Kind::Symlink => file,
-                _ => self.read(file, manifest, control)?,
-            };
-            manifest.total_bytes += record.size;
-            manifest.files.push(&record);
+        while let Some(some) = self.captured.take_some() {
+            for file in &some {
+                let record = match file.kind {
+                    Kind::Directory | Kind::Symlink => file,
+                    _ => self.read(file, manifest, control)?,
+                };
+                manifest.total_bytes += record.size;
+                manifest.files.push(&record);
+            }
         }
         Ok(())
     }

@@ -4,26 +4,13 @@
 //! own from 100 on (`db/version_edit.h`). A tag above [`IGNORABLE`] that nobody knows yet is skipped by its length.
 
 use super::decode::Decoder;
+pub use super::tables::NewTable;
+use super::tables::NewTables;
 
 /// RocksDB's promise: an unknown tag with this bit is followed by its length and may be skipped.
 const IGNORABLE: u32 = 1 << 13;
 /// In a table's own fields, an unknown tag with this bit must not be skipped.
 const TABLE_FIELD_MUST_KNOW: u32 = 1 << 6;
-
-/// A table that an edit adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTable {
-    /// The level it is on.
-    pub level: u32,
-    /// The number in its name.
-    pub number: u64,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Which of RocksDB's `db_paths` holds it; 0 is the database's own directory.
-    pub path_id: u32,
-    /// The oldest blob file that its values point into, if any.
-    pub oldest_blob: Option<u64>,
-}
 
 /// A blob file that an edit adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +61,7 @@ pub struct Edit {
     /// The edit belongs to a group that counts only as a whole; so many more edits follow.
     pub group_remaining: Option<u32>,
     /// Tables that become part of the database.
-    pub new_tables: Vec<NewTable>,
+    pub new_tables: NewTables,
     /// Tables that no longer are: level and number.
     pub deleted_tables: Vec<(u32, u64)>,
     /// Blob files that become part of the database.
@@ -102,21 +89,81 @@ pub enum BadEdit {
         /// The tag.
         tag: u32,
     },
+    /// A size or a level that no file can have.
+    #[error("table {number} has an impossible size or level")]
+    Absurd {
+        /// The table's number.
+        number: u64,
+    },
+}
+
+/// Reads an edit piece by piece: the one that an engine begins a MANIFEST with names every table, with its first and last key.
+#[derive(Debug, Default)]
+pub struct EditReader {
+    edit: Edit,
+    /// The beginning of a field whose rest is still to come.
+    begun: Vec<u8>,
+    failed: Option<BadEdit>,
+}
+
+impl EditReader {
+    /// Takes the next part of the record.
+    pub fn feed(&mut self, part: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        if self.begun.is_empty() {
+            let read = self.fields(part);
+            self.begun.extend_from_slice(&part[read..]);
+        } else {
+            let mut begun = std::mem::take(&mut self.begun);
+            begun.extend_from_slice(part);
+            let read = self.fields(&begun);
+            begun.drain(..read);
+            self.begun = begun;
+        }
+    }
+
+    /// The record is whole; the next one may be fed.
+    pub fn finish(&mut self) -> Result<Edit, BadEdit> {
+        let read = std::mem::take(self);
+        match read.failed {
+            Some(failed) => Err(failed),
+            None if read.begun.is_empty() => Ok(read.edit),
+            None => Err(BadEdit::Short {
+                tag: Decoder::new(&read.begun).varint32().unwrap_or(0),
+            }),
+        }
+    }
+
+    /// Reads the fields that are there as a whole; gives how many bytes they have.
+    fn fields(&mut self, bytes: &[u8]) -> usize {
+        let mut input = Decoder::new(bytes);
+        let mut read = 0;
+        while let Some(tag) = input.varint32() {
+            match self.edit.field(tag, &mut input) {
+                Ok(Some(())) => read = bytes.len() - input.rest().len(),
+                Ok(None) => break,
+                Err(bad) => {
+                    self.failed = Some(bad);
+                    break;
+                }
+            }
+        }
+        read
+    }
 }
 
 impl Edit {
     /// Reads one record.
+    #[cfg(test)]
     pub fn decode(record: &[u8]) -> Result<Self, BadEdit> {
-        let mut edit = Self::default();
-        let mut input = Decoder::new(record);
-        while !input.is_empty() {
-            let tag = input.varint32().ok_or(BadEdit::Short { tag: 0 })?;
-            edit.field(tag, &mut input)?.ok_or(BadEdit::Short { tag })?;
-        }
-        Ok(edit)
+        let mut reader = EditReader::default();
+        reader.feed(record);
+        reader.finish()
     }
 
-    /// Reads one field; `Ok(None)` when the bytes end inside it.
+    /// Reads one field; `Ok(None)` when the bytes end inside it, and then nothing has come of it yet.
     fn field(&mut self, tag: u32, input: &mut Decoder<'_>) -> Result<Option<()>, BadEdit> {
         self.rocksdb |= tag >= 10;
         let known = match tag {
@@ -175,8 +222,12 @@ impl Edit {
                 None => return Ok(None),
             }
         }
-        self.new_tables.push(table);
-        Ok(Some(()))
+        match self.new_tables.push(&table) {
+            Some(()) => Ok(Some(())),
+            None => Err(BadEdit::Absurd {
+                number: table.number,
+            }),
+        }
     }
 
     fn new_blob(&mut self, input: &mut Decoder<'_>) -> Option<()> {

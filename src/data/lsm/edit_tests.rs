@@ -59,7 +59,15 @@ fn the_four_forms_of_a_new_table() {
             path_id: if tag == 102 || tag == 103 { 3 } else { 0 },
             oldest_blob: (tag == 103).then_some(70),
         };
-        assert_eq!(edit.new_tables, [expected], "tag {tag}");
+        let mut tables = NewTables::default();
+        tables.push(&expected).unwrap();
+        assert_eq!(edit.new_tables, tables, "tag {tag}");
+        // In whatever pieces it comes.
+        for size in 1..record.len() {
+            let mut reader = EditReader::default();
+            record.chunks(size).for_each(|part| reader.feed(part));
+            assert_eq!(reader.finish().unwrap(), edit, "tag {tag} by {size}");
+        }
         assert_eq!(edit.rocksdb, tag != 7);
         for length in 1..record.len() {
             assert!(
@@ -109,5 +117,12 @@ proptest! {
     #[test]
     fn garbage_never_panics(garbage: Vec<u8>) {
         let _ = Edit::decode(&garbage);
+    }
+
+    #[test]
+    fn garbage_is_the_same_in_pieces(garbage: Vec<u8>, size in 1usize..9) {
+        let mut reader = EditReader::default();
+        garbage.chunks(size).for_each(|part| reader.feed(part));
+        prop_assert_eq!(reader.finish(), Edit::decode(&garbage));
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use super::edit::{Edit, Wal};
-use super::record::{self, End, Scan};
+use super::edit::{Edit, EditReader, Wal};
+use super::record::{self, End, Piece, Scan};
+use super::tables::Tables;
 
 /// Header and footer of a blob file (RocksDB `db/blob/blob_log_format.h`).
 pub const BLOB_OVERHEAD: u64 = 30 + 32;
@@ -48,16 +49,8 @@ pub struct Family {
     pub comparator: Option<String>,
     /// The oldest log that it needs.
     pub log_number: Option<u64>,
-    tables: BTreeMap<u64, Table>,
+    tables: Tables,
     blobs: BTreeMap<u64, Blob>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Table {
-    level: u32,
-    size: u64,
-    path_id: u32,
-    oldest_blob: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,9 +130,16 @@ impl LiveSet {
     pub fn read(source: &mut dyn Read, number: u64) -> Result<Self, BadManifest> {
         let mut building = Building::default();
         let mut failed = None;
-        let mut scan = record::scan(source, number, true, &mut |payload, end| {
-            if failed.is_none() {
-                failed = building.record(payload, end).err();
+        let mut reader = EditReader::default();
+        let mut scan = record::scan(source, number, &mut |piece| match piece {
+            Piece::Payload(part) => reader.feed(part),
+            Piece::End(end) => {
+                let edit = reader.finish();
+                if failed.is_none() {
+                    let bad = |detail: String| BadManifest::Edit { end, detail };
+                    let edit = edit.map_err(|error| bad(error.to_string()));
+                    failed = edit.and_then(|edit| building.record(edit, end)).err();
+                }
             }
         })?;
         if let End::Damaged { offset } = scan.end {
@@ -159,13 +159,29 @@ impl LiveSet {
     /// Every table and blob file.
     pub fn immutables(&self) -> impl Iterator<Item = Immutable> + '_ {
         self.families.values().flat_map(|family| {
-            let tables = family.tables.iter().map(|(number, table)| Immutable {
-                number: *number,
-                size: table.size,
+            let tables = family.tables.iter().map(|(number, size)| Immutable {
+                number,
+                size,
                 blob: false,
             });
             tables.chain(family.live_blobs())
         })
+    }
+
+    /// The table with this number.
+    pub fn table(&self, number: u64) -> Option<Immutable> {
+        let mut families = self.families.values();
+        let size = families.find_map(|family| family.tables.size(number))?;
+        Some(Immutable {
+            number,
+            size,
+            blob: false,
+        })
+    }
+
+    /// Every blob file.
+    pub fn blobs(&self) -> impl Iterator<Item = Immutable> + '_ {
+        self.families.values().flat_map(Family::live_blobs)
     }
 
     /// Whether a log with this number is still needed.
@@ -208,11 +224,7 @@ impl Family {
     /// No edit says that a blob file is gone. It is (RocksDB `VersionBuilder::SaveBlobFilesTo`) when it is below the
     /// oldest one that a table points into, and when all its blobs are garbage and no table has it as its oldest.
     fn live_blobs(&self) -> impl Iterator<Item = Immutable> + '_ {
-        let pointed: BTreeSet<u64> = self
-            .tables
-            .values()
-            .filter_map(|table| table.oldest_blob)
-            .collect();
+        let pointed: BTreeSet<u64> = self.tables.oldest_blobs().collect();
         let oldest = self
             .blobs
             .keys()
@@ -250,9 +262,8 @@ struct Building {
 }
 
 impl Building {
-    fn record(&mut self, payload: &[u8], end: u64) -> Result<(), BadManifest> {
+    fn record(&mut self, edit: Edit, end: u64) -> Result<(), BadManifest> {
         let bad = |detail: String| BadManifest::Edit { end, detail };
-        let edit = Edit::decode(payload).map_err(|error| bad(error.to_string()))?;
         let start = std::mem::replace(&mut self.last_end, end);
         self.rocksdb |= edit.rocksdb;
         let Some(remaining) = edit.group_remaining else {
@@ -316,23 +327,9 @@ impl Building {
         family.log_number = edit.log_number.or(family.log_number);
         // A table that moves to another level is deleted and added by one edit.
         for (level, number) in edit.deleted_tables {
-            if family
-                .tables
-                .get(&number)
-                .is_some_and(|table| table.level == level)
-            {
-                family.tables.remove(&number);
-            }
+            family.tables.remove(level, number);
         }
-        for new in edit.new_tables {
-            let table = Table {
-                level: new.level,
-                size: new.size,
-                path_id: new.path_id,
-                oldest_blob: new.oldest_blob,
-            };
-            family.tables.insert(new.number, table);
-        }
+        family.tables.add(edit.new_tables);
         for blob in edit.new_blobs {
             let blob_file = Blob {
                 count: blob.count,
@@ -349,7 +346,7 @@ impl Building {
         Ok(())
     }
 
-    fn finish(self, scan: Scan) -> Result<LiveSet, BadManifest> {
+    fn finish(mut self, scan: Scan) -> Result<LiveSet, BadManifest> {
         let default = self
             .families
             .get(&0)
@@ -366,15 +363,14 @@ impl Building {
         let last_sequence = self
             .last_sequence
             .ok_or(BadManifest::Missing("last sequence number"))?;
-        for (number, table) in self.families.values().flat_map(|family| &family.tables) {
-            if *number >= next_file {
-                return Err(BadManifest::Future {
-                    number: *number,
-                    next_file,
-                });
+        for family in self.families.values_mut() {
+            family.tables.tidy();
+            let newest = family.tables.iter().last().map(|(number, _)| number);
+            if let Some(number) = newest.filter(|number| *number >= next_file) {
+                return Err(BadManifest::Future { number, next_file });
             }
-            if table.path_id != 0 {
-                return Err(BadManifest::Elsewhere { number: *number });
+            if let Some(number) = family.tables.elsewhere() {
+                return Err(BadManifest::Elsewhere { number });
             }
         }
         let engine = if self.rocksdb {

@@ -15,6 +15,7 @@ mod lz4;
 pub mod names;
 pub mod record;
 pub mod table;
+mod tables;
 
 pub use live::{Engine, LiveSet};
 pub use names::FileName;

@@ -66,22 +66,29 @@ enum Parsed<'a> {
     Bad,
 }
 
-/// Reads every record and calls `on_record` with it and the offset just after it.
+/// What a log is read as: a record may be large, so it is never put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A part of a record, less than 32 KiB.
+    Payload(&'a [u8]),
+    /// The parts since the last end are a whole record, which ends just before this offset.
+    End(u64),
+}
+
+/// Reads every record and calls `on_piece` with its parts and its end. What comes after the last end is no record.
 ///
 /// `number` is the number in the log's name: it tells a recycled log's own records from those below.
-/// Payloads are put together only with `assemble`; without it `on_record` sees empty slices.
 /// Reads to the end of `source` in any case. Fails only when `source` fails.
 pub fn scan(
     source: &mut dyn Read,
     number: u64,
-    assemble: bool,
-    on_record: &mut dyn FnMut(&[u8], u64),
+    on_piece: &mut dyn FnMut(Piece<'_>),
 ) -> io::Result<Scan> {
     let mut state = State::default();
     let mut block = vec![0u8; BLOCK];
     loop {
         let filled = fill(source, &mut block)?;
-        state.block(&block[..filled], number, assemble, on_record);
+        state.block(&block[..filled], number, on_piece);
         state.length += filled as u64;
         if filled < BLOCK {
             return Ok(state.finish());
@@ -94,8 +101,8 @@ struct State {
     records: u64,
     whole: u64,
     length: u64,
-    /// The record being put together, `None` between records.
-    pending: Option<Vec<u8>>,
+    /// A record has begun and not ended.
+    pending: bool,
     /// Where the first thing that is no record of this log was met.
     stopped_at: Option<u64>,
     /// A sound fragment of this log was met after `stopped_at`.
@@ -105,13 +112,7 @@ struct State {
 }
 
 impl State {
-    fn block(
-        &mut self,
-        block: &[u8],
-        number: u64,
-        assemble: bool,
-        on_record: &mut dyn FnMut(&[u8], u64),
-    ) {
+    fn block(&mut self, block: &[u8], number: u64, on_piece: &mut dyn FnMut(Piece<'_>)) {
         let mut at = 0;
         while at < block.len() {
             // The rest of a block that is too short for a header is filled with zeros.
@@ -133,7 +134,7 @@ impl State {
             self.recyclable |= fragment.recyclable;
             let start = at;
             at += fragment.size;
-            if !self.fragment(&fragment, assemble) {
+            if !self.fragment(&fragment, on_piece) {
                 // First without Last, or Last without First: sound fragments in an order that nobody writes.
                 self.resumed = true;
                 return self.stop(start);
@@ -142,24 +143,23 @@ impl State {
                 self.whole = self.length + at as u64;
                 if fragment.part != Part::Meta {
                     self.records += 1;
-                    on_record(&self.pending.take().unwrap_or_default(), self.whole);
+                    self.pending = false;
+                    on_piece(Piece::End(self.whole));
                 }
             }
         }
     }
 
     /// Takes one fragment; false when it does not follow from the one before.
-    fn fragment(&mut self, fragment: &Fragment<'_>, assemble: bool) -> bool {
+    fn fragment(&mut self, fragment: &Fragment<'_>, on_piece: &mut dyn FnMut(Piece<'_>)) -> bool {
         let begins = matches!(fragment.part, Part::Full | Part::First);
-        match (begins, fragment.part, self.pending.is_some()) {
+        match (begins, fragment.part, self.pending) {
             (_, Part::Meta, false) => return true,
-            (true, _, false) => self.pending = Some(Vec::new()),
+            (true, _, false) => self.pending = true,
             (false, Part::Middle | Part::Last, true) => {}
             _ => return false,
         }
-        if let Some(pending) = self.pending.as_mut().filter(|_| assemble) {
-            pending.extend_from_slice(fragment.payload);
-        }
+        on_piece(Piece::Payload(fragment.payload));
         true
     }
 
@@ -172,7 +172,7 @@ impl State {
             Some(offset) if self.resumed => End::Damaged { offset },
             Some(_) if self.recyclable || self.stale => End::Stale,
             Some(_) => End::Torn,
-            None if self.pending.is_some() => End::Torn,
+            None if self.pending => End::Torn,
             // Zeros that fill the last block up to its end belong to no record, and nothing is missing.
             None => End::Exact,
         };

@@ -45,8 +45,10 @@ fn write(records: &[Vec<u8>], number: Option<u32>) -> Vec<u8> {
 
 fn read(log: &[u8], number: u64) -> (Vec<Vec<u8>>, Scan) {
     let mut records = Vec::new();
-    let scan = scan(&mut &log[..], number, true, &mut |record, _| {
-        records.push(record.to_vec())
+    let mut record = Vec::new();
+    let scan = scan(&mut &log[..], number, &mut |piece| match piece {
+        Piece::Payload(part) => record.extend_from_slice(part),
+        Piece::End(_) => records.push(std::mem::take(&mut record)),
     })
     .unwrap();
     (records, scan)

@@ -2,7 +2,7 @@
 
 use super::super::files::Kind;
 use super::super::lsm::decode::Decoder;
-use super::super::packed::{Pack, Packer};
+use super::super::packed::{Pack, Packer, Unpacker};
 use super::super::path::RelativePath;
 use super::super::tree::{Attributes, Identity};
 
@@ -89,10 +89,10 @@ impl Pack for Item {
         to.number(self.identity.inode);
         to.number(self.identity.size);
         to.number(self.allocated);
-        self.attributes.pack(to);
+        to.attributes(&self.attributes);
     }
 
-    fn unpack(path: RelativePath, from: &mut Decoder<'_>) -> Option<Self> {
+    fn unpack(path: RelativePath, from: &mut Unpacker<'_>) -> Option<Self> {
         Some(Self {
             path,
             kind: Kind::unpack(from.byte()?)?,
@@ -103,7 +103,7 @@ impl Pack for Item {
                 size: from.varint64()?,
             },
             allocated: from.varint64()?,
-            attributes: Attributes::unpack(from)?,
+            attributes: from.attributes()?,
         })
     }
 }

@@ -166,7 +166,8 @@ impl Source {
     /// What is to be done with one name of a directory; `None` is left out.
     fn step(&self, level: &Level, name: &str, state: State) -> Result<Option<Item>, Error> {
         let path = level.path.join(name)?;
-        if let Some(file) = level.tables.named(name) {
+        let named = |database| level.tables.named(name, database, &level.listing);
+        if let Some(file) = level.database.as_ref().and_then(named) {
             return file.item(&self.root, path, state);
         }
         let entry = match walk::look(&self.root, path)? {

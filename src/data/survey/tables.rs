@@ -12,9 +12,9 @@ use super::super::tree::Node;
 use super::super::walk::{self, Listing, Seen};
 use super::{Database, Item, State, Task, damaged, gone, item};
 
-/// The live set of a database, each with the ending that it has on the disk.
+/// The blob files of a database; its tables are in its live set, and a hundred thousand need not be there twice.
 #[derive(Default)]
-pub(super) struct Tables(Vec<(Immutable, &'static str)>);
+pub(super) struct Tables(Vec<Immutable>);
 
 /// A file that the MANIFEST names.
 pub(super) struct Table(Immutable);
@@ -32,21 +32,16 @@ impl Tables {
             // The engine changed to a new MANIFEST between the listing and the look at CURRENT.
             return Err(gone(&directory.join(&database.manifest_name)));
         }
-        let mut found = Vec::new();
         let mut new = Vec::new();
         for file in database.live.immutables() {
             let endings = endings(file.blob, database.live.engine).iter();
-            let mut names = endings.map(|ending| (name(file.number, ending), *ending));
-            if let Some((_, ending)) = names.clone().find(|(name, _)| listing.has(name)) {
-                found.push((file, ending));
+            let mut names = endings.map(|ending| name(file.number, ending));
+            if names.clone().any(|name| listing.has(&name)) {
                 continue;
             }
-            let there = |name: &str| fs::symlink_metadata(directory.join(name)).is_ok();
-            match names.find(|(name, _)| there(name)) {
-                Some((name, ending)) => {
-                    found.push((file, ending));
-                    new.push(name);
-                }
+            let there = |name: &String| fs::symlink_metadata(directory.join(name)).is_ok();
+            match names.find(there) {
+                Some(name) => new.push(name),
                 None => absent(&directory, file.number, state)?,
             }
         }
@@ -65,20 +60,27 @@ impl Tables {
                 }
             }
         }
-        found.sort_unstable_by_key(|(file, _)| (file.blob, file.number));
-        Ok(Self(found))
+        let mut blobs: Vec<_> = database.live.blobs().collect();
+        blobs.sort_unstable();
+        Ok(Self(blobs))
     }
 
-    /// The file of this very name.
-    pub fn named(&self, wanted: &str) -> Option<Table> {
-        let key = match FileName::parse(wanted) {
-            FileName::Table(number) => (false, number),
-            FileName::Blob(number) => (true, number),
+    /// The file of this very name, which is listed.
+    pub fn named(&self, wanted: &str, database: &Database, listing: &Listing) -> Option<Table> {
+        let file = match FileName::parse(wanted) {
+            FileName::Table(number) => database.live.table(number)?,
+            FileName::Blob(number) => {
+                let found = self.0.binary_search_by_key(&number, |blob| blob.number);
+                self.0[found.ok()?]
+            }
             _ => return None,
         };
-        let by_key = |(file, _): &(Immutable, _)| (file.blob, file.number);
-        let (file, ending) = self.0[self.0.binary_search_by_key(&key, by_key).ok()?];
-        (name(file.number, ending) == wanted).then_some(Table(file))
+        let mut endings = endings(file.blob, database.live.engine).iter();
+        let meant = endings.find_map(|ending| {
+            let name = name(file.number, ending);
+            (name == wanted || listing.has(&name)).then_some(name)
+        });
+        (meant.as_deref() == Some(wanted)).then_some(Table(file))
     }
 }
 

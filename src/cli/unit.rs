@@ -26,6 +26,8 @@ struct Needs {
     whole_tree: bool,
     /// A port below [`PRIVILEGED`].
     low_port: bool,
+    /// Data of which snapshots are taken: they are read in the idle I/O class, and the call for that is one of those that the unit refuses.
+    idle_class: bool,
     /// A PM2: its program runs as its user and makes its code while it runs, and its apps are known by what belongs to others.
     pm2: bool,
 }
@@ -62,6 +64,7 @@ impl Needs {
 
     fn add(&mut self, workload: &Workload) {
         if let Some(data) = &workload.data_dir {
+            self.idle_class = true;
             // A link may lead elsewhere. What is not there yet is taken as it is written.
             let data = data.canonicalize().unwrap_or_else(|_| data.clone());
             // A directory that is a mount itself cannot be exchanged, so it is the one around it; and what lies in two mounts cannot be
@@ -132,6 +135,9 @@ impl std::fmt::Display for Needs {
         for directory in &self.directories {
             // `-`: a disk that is not there keeps no agent from starting.
             writeln!(lines, "ReadWritePaths=\"-{}\"", escaped(directory))?;
+        }
+        if self.idle_class {
+            lines += "SystemCallFilter=ioprio_set\n";
         }
         if self.low_port {
             lines += "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n";
@@ -213,7 +219,8 @@ mod tests {
         ] {
             let data = data.replace('\\', "\\\\").replace('"', "\\\"");
             let text = needs(&workload(&data, more));
-            assert!(text.ends_with(&format!("[Service]\n{written}\n")), "{text}");
+            let lines = format!("[Service]\n{written}\nSystemCallFilter=ioprio_set\n");
+            assert!(text.ends_with(&lines), "{text}");
         }
     }
 
@@ -238,6 +245,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("MemoryDenyWriteExecute=no\n"), "{text}");
+        // There is nothing to read beside it.
+        assert!(!text.contains("ioprio_set"), "{text}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Progress {
 
 /// One piece of long work under control: progress out, cancellation, budget and speed limit in.
 ///
-/// There is no portable way to ask for idle I/O priority without `unsafe`, so the limit is in bytes a second.
+/// The limit is in bytes a second, and holds on any disk; where the kernel knows classes, [`super::Idle`] does more.
 #[derive(Default)]
 pub struct Control {
     on_progress: Option<Box<dyn FnMut(Progress) + Send>>,

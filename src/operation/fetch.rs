@@ -54,7 +54,7 @@ pub(super) async fn fetch(
     context.forget_steps(&[FETCH]);
     let cancelled = context.cancelled.clone();
     let done = context
-        .labour_until(FETCH, Limits::default(), cancelled, fetch)
+        .labour_until(FETCH, Limits::aside(0), cancelled, fetch)
         .await?;
     let (name, fetched) = super::snapshot::whole(done)?;
     context.record.output = Some(json!({ "fetch": told(&remote, &fetched) }));

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Did};
-use crate::data::{self, Control, Interrupted};
+use crate::data::{self, Control, Idle, Interrupted};
 use crate::protocol::{Failure, Progress, Reason};
 
 /// How often the progress is told.
@@ -25,6 +25,33 @@ pub(super) struct Limits {
     pub budget: Option<Duration>,
     /// Bytes a second; 0 is no limit.
     pub rate: u64,
+    /// In the idle I/O class.
+    pub aside: bool,
+}
+
+impl Limits {
+    /// Beside a workload that runs: so many bytes a second, and only when nobody else wants the disk.
+    pub fn aside(rate: u64) -> Self {
+        Self {
+            budget: None,
+            rate,
+            aside: true,
+        }
+    }
+
+    /// As fast as it goes, given up after `budget`.
+    pub fn within(budget: Duration) -> Self {
+        Self {
+            budget: Some(budget),
+            ..Self::default()
+        }
+    }
+
+    /// Does `work` on this thread, which other work gets afterwards: that of a cut, with the workload waiting for it.
+    fn at_work<T>(self, work: impl FnOnce() -> T) -> T {
+        let _class = self.aside.then(Idle::begin);
+        work()
+    }
 }
 
 /// Sets the flag when it is dropped, so that work whose operation was abandoned ends too.
@@ -96,7 +123,7 @@ impl Context {
             let stop = StopOnDrop(Arc::default());
             let meter = Arc::new(Meter::default());
             let mut control = control(limits, &stop.0, &meter);
-            let thread = spawn_blocking(move || work(&mut control));
+            let thread = spawn_blocking(move || limits.at_work(|| work(&mut control)));
             tokio::pin!(thread);
             let mut ticks = interval(TELL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -207,4 +234,17 @@ fn message(error: &data::Error) -> String {
         cause = inner.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_worked_beside_a_workload_cuts_in_its_old_class() {
+        assert!(Limits::aside(0).at_work(Idle::is_now));
+        for limits in [Limits::default(), Limits::within(Duration::from_secs(1))] {
+            assert!(!limits.at_work(Idle::is_now), "{limits:?}");
+        }
+    }
 }

@@ -152,10 +152,7 @@ async fn sweep(context: &mut Context) {
         Staged::sweep(&exclusive, &plan.source.root, control)?;
         Ok(((), Did::default()))
     };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(SWEEP),
-    };
+    let limits = Limits::within(SWEEP);
     context.forget_steps(&["sweep"]);
     if let Err(error) = context.labour("sweep", limits, sweep).await {
         tracing::warn!(
@@ -197,10 +194,7 @@ async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
             }
         }
     };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(power::START_PATIENCE),
-    };
+    let limits = Limits::within(power::START_PATIENCE);
     context.forget_steps(&["take up"]);
     whole(context.labour("take up", limits, take).await?)
 }

@@ -142,10 +142,7 @@ pub(super) async fn verify(
         let report = data::verify(&store, &verified, Level::L3, control)?;
         Ok((report.damages, Did::default()))
     };
-    let limits = Limits {
-        rate: plan.rate,
-        budget: None,
-    };
+    let limits = Limits::aside(plan.rate);
     let damages = context
         .labour_until("verify", limits, context.cancelled.clone(), verify)
         .await?
@@ -181,10 +178,7 @@ pub(super) async fn stage(
         context
             .labour_until(
                 "stage",
-                Limits {
-                    rate: plan.rate,
-                    budget: None,
-                },
+                Limits::aside(plan.rate),
                 context.cancelled.clone(),
                 stage,
             )

@@ -195,10 +195,7 @@ async fn prepare(
     options: Options,
 ) -> Result<Cut, Failure> {
     let source = plan.source.clone();
-    let limits = Limits {
-        rate: plan.rate,
-        budget: None,
-    };
+    let limits = Limits::aside(plan.rate);
     let prepare = move |control: &mut Control| {
         let mut cut = Cut::prepare(source, &store, options, control)?;
         if cut.way() != Way::Hot {
@@ -327,10 +324,7 @@ async fn cold(
         cut.cold(clean, control)?;
         Ok((cut, Did::default()))
     };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(plan.longest_cut),
-    };
+    let limits = Limits::within(plan.longest_cut);
     whole(context.labour("cut", limits, cold).await?).map(|cut| (cut, cut_time))
 }
 
@@ -350,11 +344,7 @@ async fn seal(
             },
         ))
     };
-    whole(
-        context
-            .labour("seal", Limits { rate, budget: None }, seal)
-            .await?,
-    )
+    whole(context.labour("seal", Limits::aside(rate), seal).await?)
 }
 
 /// A snapshot is never taken up in the middle: what a step gives is there.

@@ -47,7 +47,8 @@ pub(super) async fn send(
     cancelled: CancellationToken,
 ) -> Result<(), Failure> {
     let (workload, dry_run) = (context.workload.name.clone(), context.record.dry_run);
-    let limits = Limits::default();
+    // rclone is its child and reads in its class.
+    let limits = Limits::aside(0);
     let (to, from, sent) = (bucket.clone(), store.clone(), name.clone());
     let upload = move |control: &mut Control| {
         let uploaded = to.upload(&from, &workload, &sent, dry_run, control)?;

@@ -39,10 +39,7 @@ pub(super) async fn verify(context: &mut Context, asked: arguments::Verify) -> R
             },
         ))
     };
-    let Some(report) = context
-        .labour("verify", Limits { rate, budget: None }, work)
-        .await?
-    else {
+    let Some(report) = context.labour("verify", Limits::aside(rate), work).await? else {
         return Ok(());
     };
     let damages: Vec<_> = report

@@ -17,6 +17,16 @@ impl Device {
 
     /// The same with more options, and from another image of the miner.
     pub fn start_with(container: &'static str, options: &[&str], image: &str) -> Self {
+        Self::start_configured(container, options, image, "")
+    }
+
+    /// The same with more keys of `[workload.snapshot]`.
+    fn start_configured(
+        container: &'static str,
+        options: &[&str],
+        image: &str,
+        keys: &str,
+    ) -> Self {
         let socket = engine().socket();
         let agent = Agent::new("");
         let data = agent.path("data");
@@ -24,7 +34,7 @@ impl Device {
         agent.configure(&format!(
             "[[workload]]\nname = \"miner\"\nkind = \"helium\"\ndata-dir = {data:?}\nidentity-files = [\"miner/swarm_key\"]\n\
              ready-timeout = 20\ngrace = 5\nruntime = {{ docker = {{ container = \"{container}\", socket = {socket:?} }} }}\n\
-             [workload.snapshot]\nreserve-mib = 1\nprogress-within = 60\n"
+             [workload.snapshot]\nreserve-mib = 1\nprogress-within = 60\n{keys}"
         ));
         let volume = format!("{}:/var/data", data.display());
         let run = [
@@ -131,7 +141,7 @@ fn a_snapshot_is_whole_and_a_restore_of_it_brings_the_miner_back_to_its_height()
 
     device
         .agent
-        .wait_until("it goes on", |_| device.height() > height + 300);
+        .wait_until("it goes on", |_| device.height() > height + 2000);
     let key = std::fs::read(device.agent.path("data/miner/swarm_key")).unwrap();
     let record = device.ask("restore", "back", json!({}));
     assert_eq!(
@@ -141,7 +151,7 @@ fn a_snapshot_is_whole_and_a_restore_of_it_brings_the_miner_back_to_its_height()
     );
     assert!(device.miner.runs());
     assert!(
-        device.height() < height + 300,
+        device.height() < height + 2000,
         "it began again where the snapshot was"
     );
     assert_eq!(
@@ -248,4 +258,57 @@ fn a_miner_that_must_be_killed_is_not_snapshotted_and_runs_again() {
     assert!(device.miner.runs());
     let left = std::fs::read_dir(device.store()).unwrap().count();
     assert_eq!(left, 1, "only its lock");
+}
+
+/// What the kernel says of the threads of a process: how many there are, and how many of them are in the idle I/O class.
+fn idle_threads(pid: u32) -> (usize, usize) {
+    let threads: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let idle = threads.iter().filter(|thread| {
+        let asked = std::process::Command::new("ionice")
+            .arg("-p")
+            .arg(thread)
+            .output()
+            .unwrap();
+        // One that ended meanwhile says nothing.
+        String::from_utf8_lossy(&asked.stdout).trim() == "idle"
+    });
+    (threads.len(), idle.count())
+}
+
+#[test]
+fn one_thread_is_in_the_idle_class_while_it_seals_and_none_afterwards() {
+    // What is read at one MiB a second can be looked at.
+    let device = Device::start_configured("idle-class", &[], MINER, "rate-mib = 1\n");
+    let mut junk = std::fs::File::create(device.agent.path("data/junk")).unwrap();
+    let mut random = std::io::Read::take(std::fs::File::open("/dev/urandom").unwrap(), 6 << 20);
+    std::io::copy(&mut random, &mut junk).unwrap();
+    drop(junk);
+
+    let pid = device.agent.pid();
+    assert_eq!(idle_threads(pid).1, 0);
+    let asked = json!({ "id": "slow", "args": { "name": "slow" } });
+    let answer = device.agent.post("snapshot", &asked);
+    assert_eq!(answer["id"], "slow", "{answer}");
+    let state_of = |record: &Value, step: &str| {
+        let mut steps = record["steps"].as_array().into_iter().flatten();
+        let found = steps.find(|found| found["name"] == step);
+        found.map(|found| found["state"].clone())
+    };
+    let mut during = (0, 0);
+    device.agent.wait_until("it seals, set aside", |agent| {
+        let record = agent.journalled("slow").unwrap();
+        during = idle_threads(pid);
+        let sealing = state_of(&record, "seal").is_some();
+        assert!(record["ended_at"].is_null(), "{record}");
+        sealing && during.1 > 0
+    });
+    assert_eq!(during.1, 1, "{during:?}: all others go on as ever");
+    let record = device.agent.wait_for("slow");
+    assert_eq!(record["state"], "succeeded", "{record}");
+    let after = idle_threads(pid);
+    assert!(after.0 > 1, "{after:?}: the thread is still there");
+    assert_eq!(after.1, 0, "{after:?}");
 }

@@ -7,7 +7,7 @@ use super::{Owner, Place, RESERVE, Speed, clock_synced, line};
 use crate::cli::{Exit, Global, Usage, print, units};
 use crate::clock::Timestamp;
 use crate::data::{
-    Control, Cut, Exclude, Facts, Manifest, Options, RelativePath, Source, Timings, Way,
+    Control, Cut, Exclude, Facts, Idle, Manifest, Options, RelativePath, Source, Timings, Way,
 };
 use crate::protocol::Name;
 
@@ -73,9 +73,13 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
         reserve: RESERVE,
     };
     let mut control = args.speed.control();
+    // Beside a workload that runs, but not while it waits for the cut.
+    let aside = || args.warm.then(Idle::begin);
+    let idle = aside();
     let mut cut = Cut::prepare(source, &store, options, &mut control)?;
     if args.warm {
         cut.warm(&mut control)?;
+        drop(idle);
         wait_for_enter("stop the workload, then press Enter")?;
     }
     let cut_time = Timestamp::now();
@@ -94,6 +98,7 @@ pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
         height: args.height,
         timings: Timings::default(),
     };
+    let _idle = aside();
     let manifest = cut.seal(facts, &mut control)?;
     match global.json {
         true => print::json(&manifest)?,

@@ -2,7 +2,7 @@
 
 use super::{Place, Speed, line};
 use crate::cli::{Exit, Global};
-use crate::data::{Level, verify};
+use crate::data::{Idle, Level, verify};
 use crate::protocol::Name;
 
 /// Arguments of `ostler store verify`.
@@ -32,6 +32,7 @@ pub(super) fn run(args: Verify, global: &Global) -> anyhow::Result<Exit> {
             .collect(),
     };
     let mut control = args.speed.control();
+    let _idle = Idle::begin();
     let mut exit = Exit::Success;
     for name in names {
         let report = verify(&store, &name, args.level, &mut control)?;

@@ -106,10 +106,7 @@ async fn take_up(context: &mut Context, validator: &Validator) -> Result<Exclusi
             }
         }
     };
-    let limits = Limits {
-        rate: 0,
-        budget: Some(power::START_PATIENCE),
-    };
+    let limits = Limits::within(power::START_PATIENCE);
     context.forget_steps(&["take up"]);
     whole(context.labour("take up", limits, take).await?)
 }

@@ -109,10 +109,15 @@ pub enum Error {
         path: PathBuf,
     },
     /// An exchange of directories is not finished: it was interrupted, or nobody said yet whether the new tree is good.
-    #[error("{} records an exchange that is not finished: accept the new tree or undo it (`ostler store accept`, `ostler store undo`)", path.display())]
+    #[error("{} records an exchange that is not finished: {}", path.display(), match by_hand {
+        true => "accept the new tree or undo it (`ostler store accept`, `ostler store undo`)",
+        false => "the next `ostler restore` or `ostler resync` of the workload ends it before anything else; without the agent `ostler store undo` puts the old data back",
+    })]
     Pending {
         /// The exchange's journal.
         path: PathBuf,
+        /// `ostler store` began it, and waits for a word.
+        by_hand: bool,
     },
     /// The places of data and store do not fit each other.
     #[error("{}: {problem}", path.display())]

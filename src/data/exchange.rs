@@ -120,9 +120,14 @@ impl Exchange {
         match fs::symlink_metadata(journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::io("read", journal)(error)),
-            Ok(_) => Err(Error::Pending {
-                path: journal.to_owned(),
-            }),
+            Ok(_) => {
+                // One that cannot be read is an exchange, too.
+                let pending = Self::pending(journal).ok().flatten();
+                Err(Error::Pending {
+                    path: journal.to_owned(),
+                    by_hand: pending.is_some_and(|exchange| exchange.waits_for_a_word()),
+                })
+            }
         }
     }
 

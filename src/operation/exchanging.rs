@@ -1,13 +1,15 @@
 //! What every operation that exchanges trees does with its exchange, whatever the trees are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use tokio::task::spawn_blocking;
 
 use super::context::{Context, Did};
-use super::labour::Limits;
+use super::labour::{Limits, failure_of};
 use super::power;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Reason};
 
 /// Stops the workload where trees are about to be moved: a timer may have started it meanwhile.
 pub(super) async fn stop_again(context: &mut Context) -> Result<(), Failure> {
@@ -67,18 +69,28 @@ pub(super) async fn back(
         .map(drop)
 }
 
+/// The exchange that a journal records. A disk that hangs must not hang the agent.
+pub(super) async fn pending(journal: PathBuf) -> Result<Option<Exchange>, Failure> {
+    match spawn_blocking(move || Exchange::pending(&journal)).await {
+        Ok(read) => read.map_err(|error| failure_of(&error)),
+        Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+    }
+}
+
 /// Whether the workload may be started although its trees could not be `moved` as they should, on a full disk for
 /// example: what is in place is one tree or the other. Half of each starts nobody.
-pub(super) fn may_start(
+pub(super) async fn may_start(
     context: &mut Context,
-    journal: &Path,
+    journal: PathBuf,
     moved: &Result<(), Failure>,
 ) -> bool {
-    let torn = || match Exchange::pending(journal) {
-        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
-        Err(_) => true,
+    let torn = async {
+        match pending(journal).await {
+            Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
+            Err(_) => true,
+        }
     };
-    let may = moved.is_ok() || !torn();
+    let may = moved.is_ok() || !torn.await;
     if may {
         // Steps of these names may have been tried on the other tree.
         context.forget_steps(&["start", "confirm"]);

@@ -24,6 +24,9 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a workload that cannot be asked how it is has to run on data that is new to it: most that crash do so at once.
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// Starts the workload and waits until it answers.
 pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
     let found = context.found().await?;
@@ -237,6 +240,45 @@ pub(super) async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Resu
 pub(super) async fn confirm(context: &mut Context) -> Result<(), Failure> {
     let workload = context.workload.clone();
     context.step("confirm", until_it_answers(&workload)).await
+}
+
+/// The same on data that was exchanged: what cannot be asked how it is has to stay up for a while, in one run.
+pub(super) async fn confirm_it_stays(context: &mut Context) -> Result<(), Failure> {
+    let workload = context.workload.clone();
+    let stays = async {
+        let answered = until_it_answers(&workload).await?;
+        match workload.kind.is_asked() {
+            true => Ok(answered),
+            false => stays_up(&workload).await,
+        }
+    };
+    context.step("confirm", stays).await
+}
+
+/// Looks at a workload that was just seen to run until it has done so for [`SETTLED`].
+async fn stays_up(workload: &Workload) -> Result<Did, Failure> {
+    let begun = Instant::now();
+    let mut run = None;
+    loop {
+        let now = workload.runtime.inspect().await.map_err(failure_of)?;
+        let first = run.get_or_insert_with(|| now.run.clone());
+        if now.state != RunState::Running || now.run != *first {
+            let message = format!(
+                "{} did not stay up: it ended within {} s of its start. See its log: ostler logs {}",
+                workload.name,
+                SETTLED.as_secs(),
+                workload.name
+            );
+            return Err(Failure::new(Reason::NotReady, message));
+        }
+        if begun.elapsed() >= SETTLED {
+            return Ok(Did {
+                changed: false,
+                detail: Some(format!("it has run for {} s", SETTLED.as_secs())),
+            });
+        }
+        sleep(CONFIRM_PAUSE).await;
+    }
 }
 
 /// Whether a workload that is not where it should be yet has said so itself.

@@ -17,8 +17,14 @@ pub(super) async fn prune(context: &mut Context) -> Result<(), Failure> {
         return restore_checkpoint::prune(context).await;
     }
     let plan = context.snapshots()?.clone();
-    let store = plan.open().await?;
-    let removals = prune_after(context, &plan, store).await?;
+    let removals = match context.record.dry_run {
+        // A store that is not there is not made by being asked for.
+        true => match plan.look().await? {
+            Some(store) => prune_after(context, &plan, store).await?,
+            None => Vec::new(),
+        },
+        false => prune_after(context, &plan, plan.open().await?).await?,
+    };
     let list = removals
         .iter()
         .map(|removal| json!({"name": removal.name, "reason": removal.reason}));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::context::{Context, Did};
-use super::exchanging::{go_on, stop_again};
+use super::exchanging::{self, go_on, stop_again};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -87,14 +87,21 @@ async fn mark() -> Result<Did, Failure> {
 
 /// Whether there is an exchange that an operation has not ended.
 async fn is_left(context: &Context) -> Result<bool, Failure> {
-    let plan = context.snapshots()?.clone();
-    let look = move || match plan.at(false)? {
-        Some(store) => Exchange::pending(&store.exchange_journal()),
-        None => Ok(None),
+    let Some(store) = context.snapshots()?.look().await? else {
+        return Ok(false);
     };
+    let pending = exchanging::pending(store.exchange_journal()).await?;
+    Ok(pending.is_some_and(|exchange| !exchange.waits_for_a_word()))
+}
+
+/// Before an operation that moves data and cannot end the exchange of an earlier one itself, as a restore or a resync does.
+pub(super) async fn refuse_unended(context: &Context) -> Result<(), Failure> {
+    let Some(store) = context.snapshots()?.look().await? else {
+        return Ok(());
+    };
+    let look = move || Exchange::refuse_pending(&store.exchange_journal());
     match tokio::task::spawn_blocking(look).await {
-        Ok(Ok(pending)) => Ok(pending.is_some_and(|exchange| !exchange.waits_for_a_word())),
-        Ok(Err(error)) => Err(failure_of(&error)),
+        Ok(looked) => looked.map_err(|error| failure_of(&error)),
         Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
     }
 }
@@ -103,8 +110,7 @@ async fn is_left(context: &Context) -> Result<bool, Failure> {
 async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Failure> {
     let exclusive = take_up(context).await?;
     let store = &exclusive.store().clone();
-    let pending =
-        Exchange::pending(&store.exchange_journal()).map_err(|error| failure_of(&error))?;
+    let pending = exchanging::pending(store.exchange_journal()).await?;
     let goal = pending.as_ref().map(Exchange::goal);
     let complete = pending.as_ref().is_some_and(Exchange::is_complete);
     let rests = pending.as_ref().is_some_and(Exchange::is_untouched);

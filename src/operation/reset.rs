@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::context::{Context, Did, cancelled, failure_of};
-use super::recovery::recover;
+use super::recovery::{recover, refuse_unended};
 use super::renew::renewal;
 use super::restore::replace;
 use super::resync::{add_downtime, nothing, refuse_without_chain, replaced};
@@ -33,6 +33,7 @@ pub(super) async fn reset(context: &mut Context) -> Result<(), Failure> {
         context.record.output = Some(output);
         return Ok(());
     }
+    refuse_unended(context).await?;
     let pulled = pull(context).await?;
     context.record.output = Some(json!({
         "image": image,

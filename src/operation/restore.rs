@@ -230,7 +230,7 @@ pub(super) async fn settle(
     exclusive: Exclusive,
     found: &Found,
 ) -> Result<(), Failure> {
-    if let Err(failure) = come_up(context, found).await {
+    if let Err(failure) = come_up_to_stay(context, found).await {
         let workload = context.workload.clone();
         let stopped = context.step("stop again", power::end_any_run(&workload));
         if let Err(failure) = stopped.await {
@@ -252,6 +252,23 @@ pub(super) async fn settle(
 }
 
 pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    begin(context, found).await?;
+    match found.running {
+        true => power::confirm(context).await,
+        false => Ok(()),
+    }
+}
+
+/// The same on data that is new to it.
+async fn come_up_to_stay(context: &mut Context, found: &Found) -> Result<(), Failure> {
+    begin(context, found).await?;
+    match found.running {
+        true => power::confirm_it_stays(context).await,
+        false => Ok(()),
+    }
+}
+
+async fn begin(context: &mut Context, found: &Found) -> Result<(), Failure> {
     if found.running {
         power::bring_up(context, power::START_PATIENCE).await?;
     }
@@ -261,10 +278,7 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
             context.workload.name
         );
     }
-    match found.running {
-        true => power::confirm(context).await,
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 /// Puts the old data back, and starts the workload on it.
@@ -290,7 +304,7 @@ pub(super) async fn come_up_on_what_is_there(
     found: &Found,
     moved: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if exchanging::may_start(context, &store.exchange_journal(), &moved) {
+    if exchanging::may_start(context, store.exchange_journal(), &moved).await {
         come_up(context, found).await?;
     }
     moved

@@ -52,7 +52,16 @@ impl Snapshots {
         }
     }
 
-    /// The same within work on files.
+    /// Opens the store where it is there.
+    pub(super) async fn look(&self) -> Result<Option<Store>, Failure> {
+        let plan = self.clone();
+        match spawn_blocking(move || plan.at(false)).await {
+            Ok(there) => there.map_err(|error| failure_of(&error)),
+            Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+        }
+    }
+
+    /// The same as `open` within work on files.
     pub(super) fn opened(&self) -> Result<Store, data::Error> {
         Store::open(&self.path()?)
     }

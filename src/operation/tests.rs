@@ -1,6 +1,7 @@
 //! The engine on a runtime that fails and hangs where a test wants it to; the real Docker engine has its own suite.
 
 mod checkpoint;
+mod cut;
 mod earlier;
 mod fake;
 mod from_bucket;

@@ -15,6 +15,10 @@ impl Kind for Generic {
         "generic"
     }
 
+    fn is_asked(&self) -> bool {
+        false
+    }
+
     async fn probe(&self, _inside: &dyn Inside) -> Finding {
         Finding::new(Health::Healthy, None)
     }

@@ -99,6 +99,11 @@ pub trait Kind: Send + Sync {
         false
     }
 
+    /// Whether its probe asks the workload itself; where it does not, whatever runs is well, also what is about to crash.
+    fn is_asked(&self) -> bool {
+        true
+    }
+
     /// How it is brought forward by a snapshot of its chain, where it can be.
     fn chain_snapshots(&self) -> Option<&dyn ChainSnapshots> {
         None

@@ -1,4 +1,4 @@
-//! A bucket behind a network: rclone's own WebDAV server on the loopback, with a password in the configuration file.
+//! A bucket behind a network: rclone's own WebDAV and SFTP servers on the loopback, with a password in the configuration file.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -14,6 +14,9 @@ use crate::snapshots::picture;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The protocols, and by what an upload is compared: a server without hashes shows sizes, and that is said.
+const PROTOCOLS: [(&str, &str); 2] = [("webdav", "size"), ("sftp", "md5")];
+
 struct Server(Child);
 
 impl Drop for Server {
@@ -23,7 +26,7 @@ impl Drop for Server {
     }
 }
 
-fn serve(inn: &Inn) -> (Server, Bucket) {
+fn serve(inn: &Inn, protocol: &str) -> (Server, Bucket) {
     fs::create_dir(inn.place()).unwrap();
     // The port may be taken by somebody else in between: then the server ends, and the next is tried.
     for _ in 0..5 {
@@ -34,7 +37,7 @@ fn serve(inn: &Inn) -> (Server, Bucket) {
             .port();
         let child = Command::new("rclone")
             .args([
-                "serve", "webdav", "--user", "inn", "--pass", "hay", "--config", "",
+                "serve", protocol, "--user", "inn", "--pass", "hay", "--config", "",
             ])
             .arg(format!("--addr=127.0.0.1:{port}"))
             .arg(inn.place())
@@ -45,7 +48,7 @@ fn serve(inn: &Inn) -> (Server, Bucket) {
         let begun = Instant::now();
         while begun.elapsed() < DEADLINE && server.0.try_wait().unwrap().is_none() {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return (server, remote(inn, port));
+                return (server, remote(inn, protocol, port));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -53,14 +56,18 @@ fn serve(inn: &Inn) -> (Server, Bucket) {
     panic!("rclone does not serve");
 }
 
-fn remote(inn: &Inn, port: u16) -> Bucket {
+fn remote(inn: &Inn, protocol: &str, port: u16) -> Bucket {
     let password = Command::new("rclone")
         .args(["obscure", "hay"])
         .output()
         .unwrap();
     let config = inn.path("rclone.conf");
+    let place = match protocol {
+        "webdav" => format!("url = http://127.0.0.1:{port}\nvendor = other"),
+        _ => format!("host = 127.0.0.1\nport = {port}"),
+    };
     let text = format!(
-        "[barn]\ntype = webdav\nurl = http://127.0.0.1:{port}\nvendor = other\nuser = inn\npass = {}",
+        "[barn]\ntype = {protocol}\n{place}\nuser = inn\npass = {}",
         String::from_utf8(password.stdout).unwrap()
     );
     fs::write(&config, text).unwrap();
@@ -74,15 +81,20 @@ fn remote(inn: &Inn, port: u16) -> Bucket {
 
 #[test]
 fn a_bucket_behind_a_network_is_filled_tidied_and_read() {
+    for (protocol, compared_by) in PROTOCOLS {
+        filled_tidied_and_read(protocol, compared_by);
+    }
+}
+
+fn filled_tidied_and_read(protocol: &str, compared_by: &str) {
     let inn = Inn::new(250);
-    let (_server, bucket) = serve(&inn);
+    let (_server, bucket) = serve(&inn, protocol);
     let control = &mut Control::unlimited();
     for snapshot in ["first", "second", "third"] {
         inn.take(snapshot);
         let sent = inn.upload(&bucket, snapshot).unwrap();
         assert!(sent.sent > 0);
-        // This server has no hashes to show, and that is said.
-        assert_eq!(sent.compared_by, "size");
+        assert_eq!(sent.compared_by, compared_by, "{protocol}");
         inn.grow(60);
     }
     assert!(inn.upload(&bucket, "third").unwrap().already);
@@ -104,13 +116,13 @@ fn a_bucket_behind_a_network_is_filled_tidied_and_read() {
 fn a_server_that_goes_away_is_an_error_and_the_upload_is_continued_later() {
     let inn = Inn::new(150);
     inn.take("first");
-    let (server, bucket) = serve(&inn);
+    let (server, bucket) = serve(&inn, "webdav");
     drop(server);
     let message = inn.upload(&bucket, "first").unwrap_err().to_string();
     assert!(message.contains("refused"), "{message}");
     assert!(!message.contains("hay"), "{message}");
     fs::remove_dir_all(inn.place()).unwrap();
-    let (_server, bucket) = serve(&inn);
+    let (_server, bucket) = serve(&inn, "webdav");
     inn.upload(&bucket, "first").unwrap();
     fetch(&bucket, &inn.empty_store(), None).unwrap();
 }

@@ -34,7 +34,7 @@ async fn come_up_on_what_is_there(
     found: &Found,
     moved: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if exchanging::may_start(context, &validator.journal(), &moved) {
+    if exchanging::may_start(context, validator.journal(), &moved).await {
         come_up(context, found).await?;
     }
     moved

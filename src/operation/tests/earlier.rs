@@ -104,6 +104,25 @@ async fn a_person_who_is_to_say_whether_the_new_data_stays_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_asked_has_to_stay_up_on_the_new_data() {
+    let inn = changed();
+    // The second run is the one on the snapshot: it is up, and crashes a moment later.
+    inn.fake.with(|state| state.ends_in_run = Some((2, 2)));
+    let engine = inn.engine(rclone()).await;
+    engine.submit(restore("a", false)).await;
+    let record = ended(&engine, "a").await;
+    let failure = record.failure.unwrap();
+    assert_eq!(failure.reason, Reason::NotReady, "{failure:?}");
+    assert!(
+        failure.message.contains("the old data is back"),
+        "{failure:?}"
+    );
+    assert_eq!(fs::read(inn.path("data/file")).unwrap(), b"changed");
+    let seen = inn.fake.with(|state| (state.running, state.run));
+    assert_eq!(seen, (true, 3), "on the old data");
+}
+
+#[tokio::test]
 async fn a_dry_run_of_a_restore_tells_the_sizes_and_stages_nothing() {
     let inn = changed();
     let engine = inn.engine(rclone()).await;
@@ -128,4 +147,37 @@ async fn a_dry_run_of_a_restore_tells_the_sizes_and_stages_nothing() {
     assert!(output["free_bytes"].as_u64() > Some(0), "{output}");
     let fake = inn.fake.with(|state| (state.stops, state.starts));
     assert_eq!(fake, (0, 0));
+}
+
+#[tokio::test]
+async fn a_snapshot_says_what_ends_an_exchange_that_is_left() {
+    let inn = changed();
+    left(&inn).commit().unwrap();
+    let engine = inn.engine(rclone()).await;
+    let before = everything(&inn);
+    engine
+        .submit(request("a", Operation::Snapshot, json!({})))
+        .await;
+    let failure = ended(&engine, "a").await.failure.unwrap();
+    assert_eq!(failure.reason, Reason::Busy, "{failure:?}");
+    assert!(failure.message.contains("ostler restore"), "{failure:?}");
+    assert_eq!(everything(&inn), before);
+    let fake = inn.fake.with(|state| (state.stops, state.starts));
+    assert_eq!(fake, (0, 0), "the workload is left alone");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_pruning_makes_no_store() {
+    let inn = changed();
+    fs::remove_dir_all(inn.path("store")).unwrap();
+    let engine = inn.engine(rclone()).await;
+    let request = Request {
+        dry_run: true,
+        ..request("a", Operation::Prune, json!({}))
+    };
+    engine.submit(request).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert_eq!(record.output.unwrap(), json!({ "removed": [] }));
+    assert!(!inn.path("store").exists());
 }

@@ -26,6 +26,8 @@ pub struct FakeState {
     pub stop_takes: Duration,
     /// The next stop is given up by its asker, and done so long after that.
     pub stop_lands_after: Option<Duration>,
+    /// In this run it ends, after it was seen running so often.
+    pub ends_in_run: Option<(u32, u32)>,
     /// Happens when the next stop has been done: a disk that fills at the worst moment.
     pub at_stop: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -65,7 +67,16 @@ impl Runtime for Fake {
     }
 
     async fn inspect(&self) -> Result<Inspection, Error> {
-        let (running, run) = self.with(|state| (state.running, state.run));
+        let (running, run) = self.with(|state| {
+            match state.ends_in_run {
+                Some((run, 0)) if run == state.run => state.running = false,
+                Some((run, looks)) if run == state.run => {
+                    state.ends_in_run = Some((run, looks - 1));
+                }
+                _ => {}
+            }
+            (state.running, state.run)
+        });
         Ok(Inspection {
             state: if running {
                 RunState::Running

@@ -1,0 +1,61 @@
+//! Cuts that come to nothing: no snapshot, and a workload that runs.
+
+use std::fs;
+
+use super::inn::{Inn, rclone};
+use super::*;
+use crate::operation::Snapshots;
+
+async fn snapshot(inn: &Inn, plan: Snapshots) -> crate::protocol::OperationRecord {
+    let engine = inn.engine_with(plan).await;
+    engine
+        .submit(request("a", Operation::Snapshot, json!({})))
+        .await;
+    ended(&engine, "a").await
+}
+
+fn nothing_is_left(inn: &Inn) {
+    let store = fs::read_dir(inn.path("store")).unwrap();
+    let left: Vec<_> = store.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
+}
+
+#[tokio::test]
+async fn a_cut_that_takes_too_long_is_given_up_and_the_workload_started() {
+    let inn = Inn::new();
+    let plan = Snapshots {
+        longest_cut: Duration::ZERO,
+        ..inn.snapshots(rclone())
+    };
+    let record = snapshot(&inn, plan).await;
+    let failure = record.failure.as_ref().unwrap();
+    assert_eq!(failure.reason, Reason::OutOfTime, "{record:?}");
+    let seen = inn
+        .fake
+        .with(|state| (state.running, state.stops, state.starts));
+    assert_eq!(seen, (true, 1, 1));
+    nothing_is_left(&inn);
+}
+
+#[tokio::test]
+async fn what_runs_again_during_the_cut_gives_no_snapshot() {
+    let inn = Inn::new();
+    let fake = inn.fake.clone();
+    let started = move || {
+        // As a timer, a program or a person would, right after the stop.
+        std::thread::spawn(move || {
+            fake.with(|state| (state.running, state.run) = (true, state.run + 1));
+        });
+    };
+    inn.fake
+        .with(|state| state.at_stop = Some(Box::new(started)));
+    let record = snapshot(&inn, inn.snapshots(rclone())).await;
+    let failure = record.failure.as_ref().unwrap();
+    assert_eq!(failure.reason, Reason::NotPossible, "{record:?}");
+    assert!(
+        failure.message.contains("something started it"),
+        "{failure:?}"
+    );
+    assert!(inn.fake.with(|state| state.running));
+    nothing_is_left(&inn);
+}

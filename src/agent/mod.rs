@@ -4,6 +4,7 @@ mod discovery;
 mod doors;
 mod identity;
 mod reload;
+mod restart;
 mod session;
 mod signals;
 mod watchdog;
@@ -34,6 +35,7 @@ use crate::report::{self, Pump, Reporter};
 use crate::sensor::{self, Sensors};
 use discovery::Discovery;
 use reload::Live;
+pub use restart::Starts;
 use session::Session;
 use signals::{Signals, Told};
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::{Exit, Global};
-use crate::agent::{self, Ending};
+use crate::agent::{self, Ending, Starts};
 use crate::config::Config;
 
 /// Arguments of `ostler run`.
@@ -12,18 +12,29 @@ pub struct Args {}
 
 /// Runs the agent until it is told to stop.
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
-    let config = Config::load(global.config.as_deref())?;
     log();
+    let starts = Starts::of_unit();
+    if let Some(starts) = &starts {
+        if !starts.hold_off().await? {
+            return Ok(Exit::Success);
+        }
+        tokio::spawn(starts.clone().forget_once_it_stands());
+    }
+    let config = Config::load(global.config.as_deref())?;
     loop {
         match agent::run(config.clone(), global.config.clone()).await? {
             Ending::Graceful => tracing::info!("ended; nothing was left unfinished"),
             Ending::Abandoned => {
-                tracing::warn!("ended; what was at work goes on at the next start")
+                tracing::warn!("ended; what was at work goes on at the next start");
             }
             Ending::Found => continue,
         }
-        return Ok(Exit::Success);
+        break;
     }
+    if let Some(starts) = starts {
+        starts.forget();
+    }
+    Ok(Exit::Success)
 }
 
 /// Logs to standard error. The journal of systemd, which sets `JOURNAL_STREAM`, has a clock of its own.

@@ -77,12 +77,12 @@ pub struct Written {
 /// Checks that the tree fits where `into` will be: its bytes, a block for each file, and inodes.
 pub(crate) fn check_space(into: &Path, summary: &Summary) -> Result<(), Error> {
     let parent = parent(into);
-    let free = nix::sys::statvfs::statvfs(parent)
+    let free = rustix::fs::statvfs(parent)
         .map_err(|errno| error("look at the space in", parent, errno.into()))?;
     // About one directory for every four files.
     let entries = summary.files + summary.files / 4 + 16;
     let needed = summary.tree_bytes + entries * 4096;
-    let available = free.blocks_available() as u64 * free.fragment_size() as u64;
+    let available = free.f_bavail.saturating_mul(free.f_frsize);
     if needed > available {
         return Err(Error::NoSpace {
             path: parent.to_owned(),
@@ -91,7 +91,7 @@ pub(crate) fn check_space(into: &Path, summary: &Summary) -> Result<(), Error> {
         });
     }
     // File systems without a fixed number of inodes say that they have none at all.
-    let (inodes, left) = (free.files() as u64, free.files_available() as u64);
+    let (inodes, left) = (free.f_files, free.f_favail);
     if inodes > 0 && entries > left {
         return Err(Error::NoInodes {
             path: parent.to_owned(),

@@ -9,8 +9,8 @@ use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, utimensat};
-use nix::sys::time::TimeSpec;
+use nix::sys::stat::{Mode, fchmod};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, futimens, utimensat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -183,15 +183,8 @@ pub fn symlink(target: &str, to: &Path, attributes: &Attributes) -> Result<(), E
         std::os::unix::fs::lchown(to, Some(attributes.uid), Some(attributes.gid))
             .map_err(Error::io("set owner of", to))?;
     }
-    let (access, change) = times(attributes);
-    utimensat(
-        nix::fcntl::AT_FDCWD,
-        to,
-        &access,
-        &change,
-        UtimensatFlags::NoFollowSymlink,
-    )
-    .map_err(|errno| Error::io("set times of", to)(errno.into()))
+    utimensat(CWD, to, &times(attributes), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| Error::io("set times of", to)(errno.into()))
 }
 
 /// Sets owner, mode and times of a file or directory of ours, in this order: a change of owner drops set-id bits.
@@ -206,14 +199,19 @@ pub fn dress(target: &File, path: &Path, attributes: Option<&Attributes>) -> Res
     }
     fchmod(target, Mode::from_bits_truncate(attributes.mode))
         .map_err(|errno| Error::io("set mode of", path)(errno.into()))?;
-    let (access, change) = times(attributes);
-    futimens(target, &access, &change)
+    futimens(target, &times(attributes))
         .map_err(|errno| Error::io("set times of", path)(errno.into()))
 }
 
-fn times(attributes: &Attributes) -> (TimeSpec, TimeSpec) {
-    let change = TimeSpec::new(attributes.mtime, attributes.mtime_nanos);
-    (change, change)
+fn times(attributes: &Attributes) -> Timestamps {
+    let change = Timespec {
+        tv_sec: attributes.mtime,
+        tv_nsec: attributes.mtime_nanos,
+    };
+    Timestamps {
+        last_access: change,
+        last_modification: change,
+    }
 }
 
 fn changed(path: &Path) -> Error {

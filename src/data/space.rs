@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
+use rustix::fs::statvfs;
 
 use super::error::Error;
 
@@ -19,19 +19,9 @@ pub struct Free {
 pub fn free(path: &Path) -> Result<Free, Error> {
     let stat =
         statvfs(path).map_err(|errno| Error::io("ask for free space of", path)(errno.into()))?;
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the fields are narrower on other targets"
-    )]
-    let (blocks, size) = (
-        u64::from(stat.blocks_available()),
-        u64::from(stat.fragment_size()),
-    );
-    #[allow(clippy::useless_conversion, reason = "as above")]
-    let (inodes, all) = (u64::from(stat.files_available()), u64::from(stat.files()));
     Ok(Free {
-        bytes: blocks.saturating_mul(size),
-        inodes: (all != 0).then_some(inodes),
+        bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        inodes: (stat.f_files != 0).then_some(stat.f_favail),
     })
 }
 

@@ -1,6 +1,5 @@
 //! The operation `prune`: removes the snapshots that the rules do not keep.
 
-use nix::sys::statvfs::statvfs;
 use serde_json::json;
 
 use super::context::{Context, Did};
@@ -8,7 +7,7 @@ use super::labour::Limits;
 use super::restore_checkpoint;
 use super::snapshots::{Snapshots, candidates};
 use crate::data::retention::{self, Removal};
-use crate::data::{Control, Error, Retention, Store};
+use crate::data::{Control, Error, Retention, Store, space};
 use crate::protocol::Failure;
 
 /// Removes them, or with `dry_run` tells which they are.
@@ -54,9 +53,7 @@ pub(super) async fn prune_after(
 }
 
 fn planned(store: &Store, rules: &Retention, synced: bool) -> Result<Vec<Removal>, Error> {
-    let free = statvfs(store.path()).map_or(u64::MAX, |stat| {
-        stat.blocks_available().saturating_mul(stat.fragment_size())
-    });
+    let free = space::free(store.path()).map_or(u64::MAX, |free| free.bytes);
     Ok(retention::plan(
         &candidates(&store.list()?, synced),
         rules,

@@ -1,7 +1,5 @@
 //! Whether the wall clock is synchronised: adjtimex(2).
 
-use rtime_clock::adjtime::{Timex, adjtimex};
-
 use super::files::Root;
 
 /// From this maximum error on, in microseconds, the kernel holds the clock for unsynchronised: `NTP_PHASE_LIMIT`
@@ -18,13 +16,27 @@ const UNSYNCHRONISED_MICROSECONDS: i64 = 16_000_000;
 /// # Errors
 /// Says why nobody knows.
 pub(super) fn synced(root: &Root) -> Result<bool, String> {
-    // All fields 0 is the request that changes nothing.
-    let mut timex = Timex::new();
-    match adjtimex(&mut timex) {
-        Ok(_) => Ok(is_synced(timex.0.maxerror)),
+    match maximum_error() {
+        Ok(microseconds) => Ok(is_synced(microseconds)),
         Err(error) => instead(root)
             .ok_or_else(|| format!("adjtimex: {error}; allow it in the service's sandbox")),
     }
+}
+
+/// What the kernel says of its clock, in microseconds.
+#[cfg(target_pointer_width = "64")]
+fn maximum_error() -> std::io::Result<i64> {
+    use rtime_clock::adjtime::{Timex, adjtimex};
+    // All fields 0 is the request that changes nothing.
+    let mut timex = Timex::new();
+    adjtimex(&mut timex)?;
+    Ok(timex.0.maxerror)
+}
+
+/// The one crate with a safe call for it does not build for 32-bit processors.
+#[cfg(not(target_pointer_width = "64"))]
+fn maximum_error() -> std::io::Result<i64> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 fn is_synced(maximum_error: i64) -> bool {

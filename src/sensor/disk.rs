@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::statvfs::{FsFlags, statvfs};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
@@ -169,15 +169,15 @@ fn usage(directory: &Path) -> io::Result<Usage> {
     let canonical = fs::canonicalize(directory)?;
     let device = fs::metadata(&canonical)?.dev();
     let answer = statvfs(&canonical)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(answer.fragment_size());
+    let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
     Ok(Usage {
         device,
-        total: bytes(answer.blocks()),
-        free: bytes(answer.blocks_free()),
-        available: bytes(answer.blocks_available()),
+        total: bytes(answer.f_blocks),
+        free: bytes(answer.f_bfree),
+        available: bytes(answer.f_bavail),
         // btrfs and vfat have no fixed number of inodes and say 0 of 0.
-        inodes_free: (answer.files() > 0).then(|| answer.files_available()),
-        read_only: answer.flags().contains(FsFlags::ST_RDONLY),
+        inodes_free: (answer.f_files > 0).then_some(answer.f_favail),
+        read_only: answer.f_flag.contains(StatVfsMountFlags::RDONLY),
         canonical,
     })
 }

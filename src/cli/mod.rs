@@ -89,7 +89,7 @@ impl Global {
 enum Action {
     /// Run the agent in the foreground
     Run(run::Args),
-    /// Show how the workloads are
+    /// Show how the workloads are, and the link to the broker
     Status(status::Args),
     /// Start a workload and wait until it answers
     Start(operate::Start),

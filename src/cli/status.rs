@@ -1,4 +1,4 @@
-//! `ostler status [WORKLOAD]`: how the workloads are.
+//! `ostler status [WORKLOAD]`: how the workloads are, and the link to the broker.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +6,7 @@ use super::client::Client;
 use super::print::{self, Cell, Tone};
 use super::{Exit, Global, units};
 use crate::protocol::{Health, Name, RunState, Sync, WorkloadReport};
+use crate::report::Link;
 
 /// Arguments of `ostler status`.
 #[derive(Debug, clap::Args)]
@@ -15,8 +16,16 @@ pub struct Args {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Workloads {
+struct Overview {
     workloads: Vec<WorkloadReport>,
+    /// Nothing where no broker is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<Link>,
+}
+
+#[derive(Deserialize)]
+struct AgentHealth {
+    link: Option<Link>,
 }
 
 /// Asks and prints.
@@ -31,17 +40,29 @@ pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             }
         }
         None => {
-            let all: Workloads = client.get("/v1/workloads").await?;
+            let mut all: Overview = client.get("/v1/workloads").await?;
+            let health: AgentHealth = client.get("/v1/health").await?;
+            all.link = health.link;
             match global.json {
                 true => print::json(&all)?,
-                false if all.workloads.is_empty() => print::out(
-                    "this device looks after no workload; configure one (ostler config reference)\n",
-                )?,
-                false => print::table(&overview(&all.workloads))?,
+                false => tell(&all)?,
             }
         }
     }
     Ok(Exit::Success)
+}
+
+fn tell(all: &Overview) -> std::io::Result<()> {
+    match all.workloads.is_empty() {
+        true => print::out(
+            "this device looks after no workload; configure one (ostler config reference)\n",
+        )?,
+        false => print::table(&overview(&all.workloads))?,
+    }
+    match &all.link {
+        Some(link) => print::out(&format!("\n{link}\n")),
+        None => Ok(()),
+    }
 }
 
 fn overview(reports: &[WorkloadReport]) -> Vec<Vec<Cell>> {

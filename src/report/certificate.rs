@@ -23,11 +23,20 @@ use crate::clock::Timestamp;
 use crate::config::Mqtt;
 use crate::protocol::Name;
 
+/// When a certificate is good: from its first second to its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Before this it is not good yet.
+    pub from: Timestamp,
+    /// After this it is good no more.
+    pub until: Timestamp,
+}
+
 /// What a broker showed of itself.
 #[derive(Debug)]
 pub struct Shown {
-    /// Until when its certificate is good; `None` without TLS, or where it showed none that can be read.
-    pub good_until: Option<Timestamp>,
+    /// When its certificate is good; `None` without TLS, or where it showed none that can be read.
+    pub validity: Option<Validity>,
     /// Whether this host could connect and trusts it; where not, why.
     pub result: Result<(), String>,
 }
@@ -38,18 +47,18 @@ pub async fn of_broker(mqtt: &Mqtt) -> Shown {
     let result = shake_hands(mqtt, &seen).await;
     let shown = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     Shown {
-        good_until: shown.as_ref().and_then(good_until),
+        validity: shown.as_ref().and_then(validity),
         result,
     }
 }
 
-/// Until when the device's own certificate is good.
+/// When each certificate of a file is good, the first of which is its owner's; `None` for one that cannot be read.
 ///
 /// # Errors
 /// Where the file cannot be used.
-pub fn of_device(file: &Path) -> Result<Option<Timestamp>, String> {
+pub fn of_file(file: &Path) -> Result<Vec<Option<Validity>>, String> {
     let chain = certificates(file).map_err(|error| error.to_string())?;
-    Ok(chain.first().and_then(good_until))
+    Ok(chain.iter().map(validity).collect())
 }
 
 type Seen = Mutex<Option<CertificateDer<'static>>>;
@@ -127,27 +136,36 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-/// The end of a certificate's time, which the library tells of one that is past it: it is asked about a time past every end.
-/// It looks at the time before it looks at who signed.
-fn good_until(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+/// The bounds of a certificate's time, which the library tells of one that is not within them: it is asked about the time before every
+/// beginning, and about one past every end. It looks at the time before it looks at who signed.
+fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
     // The last second that a certificate can name: the year 9999 (RFC 5280, section 4.1.2.5).
     const LAST: u64 = 253_402_300_799;
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let never = UnixTime::since_unix_epoch(std::time::Duration::from_secs(LAST + 1));
-    let verdict = verify_server_cert_signed_by_trust_anchor(
-        &parsed,
-        &RootCertStore::empty(),
-        &[],
-        never,
-        &[],
-    );
-    match verdict {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
-            not_after,
-            ..
-        })) => Timestamp::from_unix_seconds(not_after.as_secs().try_into().ok()?),
-        _ => None,
-    }
+    let complaint = |seconds: u64| {
+        let when = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let nobody = RootCertStore::empty();
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], when, &[]) {
+            Err(rustls::Error::InvalidCertificate(complaint)) => Some(complaint),
+            _ => None,
+        }
+    };
+    let from = match complaint(0)? {
+        CertificateError::NotValidYetContext { not_before, .. } => not_before,
+        // It was good at the epoch.
+        _ => UnixTime::since_unix_epoch(std::time::Duration::ZERO),
+    };
+    let CertificateError::ExpiredContext {
+        not_after: until, ..
+    } = complaint(LAST + 1)?
+    else {
+        return None;
+    };
+    let second = |time: UnixTime| Timestamp::from_unix_seconds(time.as_secs().try_into().ok()?);
+    Some(Validity {
+        from: second(from)?,
+        until: second(until)?,
+    })
 }
 
 #[cfg(test)]
@@ -158,10 +176,13 @@ mod tests {
     const CERTIFICATE: &str = include_str!("certificate_test.pem");
 
     #[test]
-    fn the_end_of_a_certificate_is_read() {
+    fn the_bounds_of_a_certificate_are_read() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, CERTIFICATE.as_bytes()).unwrap();
-        let until = of_device(file.path()).unwrap().unwrap();
+        let [Some(Validity { from, until })] = of_file(file.path()).unwrap()[..] else {
+            panic!("one certificate, which can be read");
+        };
+        assert_eq!(from.to_string(), "2026-11-21T15:20:08.000Z");
         assert_eq!(until.to_string(), "2126-10-28T15:20:08.000Z");
     }
 }

@@ -1,5 +1,7 @@
 //! The link: how the connection to the broker is, for whoever asks this agent.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -27,6 +29,18 @@ pub struct Link {
     pub dropped: Dropped,
 }
 
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { broker, since, .. } = self;
+        if self.connected {
+            return write!(f, "connected to {broker} since {since}");
+        }
+        let why = self.last_error.as_deref();
+        let why = why.unwrap_or("it has not tried yet");
+        write!(f, "not connected to {broker} since {since}: {why}")
+    }
+}
+
 impl Link {
     pub(super) fn new(broker: String) -> Self {
         Self {
@@ -39,5 +53,22 @@ impl Link {
             waiting: 0,
             dropped: Dropped::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_with_why_it_is_gone() {
+        let mut link = Link::new("mqtts://broker.example:8883".to_owned());
+        let since = link.since;
+        let told = format!("not connected to mqtts://broker.example:8883 since {since}: ");
+        assert_eq!(link.to_string(), told.clone() + "it has not tried yet");
+        link.last_error = Some("no route to host".to_owned());
+        assert_eq!(link.to_string(), told + "no route to host");
+        link.connected = true;
+        assert!(link.to_string().starts_with("connected to mqtts://"));
     }
 }

@@ -11,6 +11,7 @@ mod inn;
 
 mod asking;
 mod doctor;
+mod doctor_certificates;
 mod doctor_install;
 mod operating;
 mod snapshots;

@@ -79,16 +79,14 @@ fn version(name: &'static str, health: &AgentHealth) -> Check {
 /// What the agent says of its link to the broker.
 fn link(link: &Link) -> Check {
     const NAME: &str = "broker link";
-    let Link { broker, since, .. } = link;
-    if link.connected {
-        return Check::ok(NAME, format!("connected to {broker} since {since}"));
+    match link.connected {
+        true => Check::ok(NAME, link.to_string()),
+        false => Check::fail(
+            NAME,
+            link.to_string(),
+            "see the agent's log (journalctl -u ostler)",
+        ),
     }
-    let why = link.last_error.as_deref().unwrap_or("it has not tried yet");
-    Check::fail(
-        NAME,
-        format!("not connected to {broker} since {since}: {why}"),
-        "see the agent's log (journalctl -u ostler)",
-    )
 }
 
 fn workload(report: &WorkloadReport) -> Check {

@@ -3,6 +3,7 @@
 mod access;
 mod agent;
 mod broker;
+mod certificates;
 mod engine;
 mod host;
 mod room;

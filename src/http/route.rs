@@ -81,12 +81,12 @@ impl<'a> Place<'a> {
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(hall: &Arc<Hall>, visit: &Visit, request: Request<Incoming>) -> Reply {
-    if let (Door::Bobcat(_), Some(settings)) = (visit.door, &hall.settings.bobcat) {
-        return bobcat::answer(hall, visit, settings, request).await;
-    }
-    let reply = find_and_answer(hall, visit, request)
-        .await
-        .unwrap_or_else(Reply::from);
+    let reply = match (visit.door, &hall.settings.bobcat) {
+        (Door::Bobcat(_), Some(settings)) => bobcat::answer(hall, visit, settings, request).await,
+        _ => find_and_answer(hall, visit, request)
+            .await
+            .unwrap_or_else(Reply::from),
+    };
     if reply.status().as_u16() >= 400 {
         hall.counts.refused_requests.add(1);
     }

@@ -78,9 +78,6 @@ pub(in super::super) async fn answer(
     reply
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
-    if reply.status().as_u16() >= 400 {
-        hall.counts.refused_requests.add(1);
-    }
     reply
 }
 

@@ -124,6 +124,26 @@ async fn an_engine_is_asked_at_the_socket_of_its_workload() {
 }
 
 #[tokio::test]
+async fn an_engine_that_hangs_and_something_else_in_its_place_are_told_apart() {
+    let agent = Agent::start().await;
+    let directory = agent.socket.parent().unwrap();
+    let silent = directory.join("silent.sock");
+    // Connections are taken by the kernel, and nobody ever reads from them.
+    let _listener = tokio::net::UnixListener::bind(&silent).unwrap();
+    for (socket, advice) in [
+        (&silent, "systemctl restart docker"),
+        (&agent.socket, "name the engine's socket"),
+    ] {
+        let workload = format!(
+            "[[workload]]\nname = \"miner\"\nruntime = {{ docker = {{ container = \"miner\", socket = {socket:?} }} }}\n"
+        );
+        let findings = doctor(directory, &agent.socket, &workload).await.json();
+        assert_eq!(verdict(&findings, "docker engine"), "fail", "{findings:#}");
+        assert!(findings.to_string().contains(advice), "{findings:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_configuration_is_one_of_the_findings() {
     let agent = Agent::start().await;
     let ended = doctor(agent.socket.parent().unwrap(), &agent.socket, "frob = 1\n").await;

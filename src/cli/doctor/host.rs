@@ -72,25 +72,31 @@ fn clock(sample: &Sample) -> Check {
 
 fn temperatures(sample: &Sample) -> Check {
     const NAME: &str = "temperatures";
-    let known = sample
+    let known: Vec<_> = sample
         .temperatures
         .iter()
-        .filter_map(|sensor| Some((sensor, sensor.celsius?)));
-    let Some((hottest, celsius)) = known.max_by(|one, other| one.1.total_cmp(&other.1)) else {
-        return Check::ok(NAME, "no sensor: usual on a virtual machine");
-    };
-    let message = format!(
-        "{} sensors, the hottest {} at {celsius:.1} °C",
-        sample.temperatures.len(),
-        hottest.label
-    );
-    match hottest.critical {
-        Some(critical) if celsius >= critical => Check::fail(
-            NAME,
-            format!("{message}; {critical:.1} °C is critical"),
-            "cool the device: clean its fan, free its vents",
-        ),
-        _ => Check::ok(NAME, message),
+        .filter_map(|sensor| Some((sensor, sensor.celsius?)))
+        .collect();
+    let count = known.len();
+    let critical = known
+        .iter()
+        .filter_map(|&(sensor, celsius)| Some((sensor, celsius, sensor.critical?)))
+        .find(|&(_, celsius, critical)| celsius >= critical);
+    if let Some((sensor, celsius, critical)) = critical {
+        let message = format!(
+            "{count} sensors, {} at {celsius:.1} °C; {critical:.1} °C is critical",
+            sensor.label
+        );
+        let advice = "cool the device: clean its fan, free its vents";
+        return Check::fail(NAME, message, advice);
+    }
+    match known.iter().max_by(|one, other| one.1.total_cmp(&other.1)) {
+        None => Check::ok(NAME, "no sensor: usual on a virtual machine"),
+        Some((hottest, celsius)) => {
+            let hottest = &hottest.label;
+            let message = format!("{count} sensors, the hottest {hottest} at {celsius:.1} °C");
+            Check::ok(NAME, message)
+        }
     }
 }
 
@@ -134,6 +140,7 @@ fn disk(disk: &Disk) -> Check {
 mod tests {
     use super::super::Verdict;
     use super::*;
+    use crate::sensor::Temperature;
 
     fn verdict(change: impl FnOnce(&mut Disk)) -> Verdict {
         let mut filesystem = Disk {
@@ -164,5 +171,45 @@ mod tests {
             verdict(|disk| disk.error = Some("gone".into())),
             Verdict::Fail
         );
+    }
+
+    #[test]
+    fn a_clock_that_nobody_keeps_right_is_told_of() {
+        let mut sample = Sample {
+            clock_synced: true,
+            ..Sample::default()
+        };
+        assert_eq!(clock(&sample).verdict, Verdict::Ok);
+        sample.clock_synced = false;
+        let check = clock(&sample);
+        assert_eq!(check.verdict, Verdict::Warn);
+        assert!(check.advice.unwrap().contains("chrony"));
+    }
+
+    #[test]
+    fn a_sensor_fails_from_what_it_calls_critical_itself_though_another_one_be_hotter() {
+        let sensor = |label: &str, celsius, critical| Temperature {
+            label: label.to_owned(),
+            celsius: Some(celsius),
+            critical: Some(critical),
+            ..Temperature::default()
+        };
+        let mut sample = Sample {
+            temperatures: vec![sensor("cpu", 89.9, 100.0), sensor("board", 59.9, 60.0)],
+            ..Sample::default()
+        };
+        let check = temperatures(&sample);
+        assert_eq!(check.verdict, Verdict::Ok);
+        assert!(
+            check.message.contains("the hottest cpu at 89.9"),
+            "{check:?}"
+        );
+        sample.temperatures[1].celsius = Some(60.0);
+        let check = temperatures(&sample);
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(check.message.contains("board at 60.0"), "{check:?}");
+        assert!(check.advice.unwrap().contains("cool"));
+        sample.temperatures.clear();
+        assert_eq!(temperatures(&sample).verdict, Verdict::Ok);
     }
 }

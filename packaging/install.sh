@@ -57,11 +57,8 @@ fi
 
 # The group: by the host's own program, or by a line in its file where it has none.
 if ! grep -q '^ostler:' "$root/etc/group" 2>/dev/null; then
-    if [ -z "$root" ] && command -v groupadd >/dev/null; then
-        groupadd --system ostler
-    elif [ -z "$root" ] && command -v addgroup >/dev/null; then
-        addgroup -S ostler
-    else
+    # Programs of this name differ; what none of them can do is done by hand.
+    if [ -n "$root" ] || ! { groupadd --system ostler || addgroup -S ostler; } >/dev/null 2>&1; then
         number=999
         while cut -d: -f3 "$root/etc/group" 2>/dev/null | grep -qx "$number"; do number=$((number - 1)); done
         mkdir -p "$root/etc"

@@ -4,13 +4,16 @@
 
 #[path = "lab/python.rs"]
 mod python;
+#[path = "lab/staged.rs"]
+mod staged;
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use ostler::checkpoint::{Checkpoint, Owner, Report, Rules, Written, check, write};
+use ostler::checkpoint::{Checkpoint, Report, Rules, check};
 use python::{Python, repository};
+use staged::staged;
 
 fn data(name: &str) -> PathBuf {
     repository("tests/data/checkpoint").join(name)
@@ -18,14 +21,6 @@ fn data(name: &str) -> PathBuf {
 
 fn checked(checkpoint: &Checkpoint, rules: &Rules) -> Report {
     check(checkpoint, rules, None, &mut |_| ControlFlow::Continue(())).unwrap()
-}
-
-fn written(checkpoint: &Checkpoint, report: &Report, into: &Path) -> Written {
-    let owner = Owner::default();
-    write(checkpoint, report, into, &owner, &mut |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap()
 }
 
 /// `directory` holds a checkpoint and the manifest of what the script made of it.
@@ -42,7 +37,9 @@ fn assert_like_the_script(directory: &Path) {
     let checkpoint = Checkpoint::find(directory).unwrap();
     let report = checked(&checkpoint, &Rules::default());
     assert!(report.is_sound(), "{:#?}", report.problems);
-    let made = written(&checkpoint, &report, &into);
+    let (same, made) = staged(&checkpoint, &Rules::default(), None, &into).unwrap();
+    assert_eq!(same.summary, report.summary);
+    let made = made.unwrap();
 
     let mut python = Python::start("rules.py");
     let ours = python.manifest(&into);

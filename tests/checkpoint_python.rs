@@ -8,15 +8,17 @@
 
 #[path = "lab/python.rs"]
 mod python;
+#[path = "lab/staged.rs"]
+mod staged;
 
 use std::cell::RefCell;
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use ostler::checkpoint::{Checkpoint, Layout, Owner, PLAIN_NAME, Rules, check, write};
+use ostler::checkpoint::{Checkpoint, Layout, PLAIN_NAME, Rules};
 use proptest::prelude::*;
 use python::Python;
+use staged::staged;
 
 const HOTKEYS: [&str; 2] = [
     "5DE6K842eErCeDcMvodN6EL6AeBomyFtn8FqjgnjzDT75FhE",
@@ -383,12 +385,10 @@ fn the_tree_is_what_python_makes_of_the_same_text() {
         let file = directory.join(PLAIN_NAME);
         fs::write(&file, Dice(&rolls, 0).document(layout)).unwrap();
 
-        let listener = &mut |_| ControlFlow::Continue(());
         let checkpoint = Checkpoint::open(&file).unwrap();
-        let report = check(&checkpoint, &Rules::default(), None, listener).unwrap();
-        prop_assert!(report.is_sound(), "{:#?}", report.problems);
         let ours = directory.join("validation");
-        write(&checkpoint, &report, &ours, &Owner::default(), listener).unwrap();
+        let (report, _) = staged(&checkpoint, &Rules::default(), None, &ours).unwrap();
+        prop_assert!(report.is_sound(), "{:#?}", report.problems);
 
         let expected = directory.join("expected/validation");
         let mut python = python.borrow_mut();

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::clock::Timestamp;
 
-use super::compare::{Compare, Comparison};
+use super::compare::Comparison;
 use super::json::{self, Kind, Reader};
-use super::pass::{explain, pass};
+use super::pass::{Passed, explain, pass};
 use super::report::Problems;
 use super::tree::Measure;
 use super::walk::{Listener, Place, Stop, name_of};
@@ -28,45 +28,26 @@ pub fn check(
     listener: Listener<'_>,
 ) -> Result<Report, Error> {
     let choice = choose_layout(checkpoint, rules)?;
-    let compare = on_disk.map(|validation| Compare::with(validation, rules.max_record));
     let mut sink = Measure::default();
-    let mut passed = pass(
+    let passed = pass(
         checkpoint,
         rules,
         choice.layout,
-        compare,
+        on_disk,
         &mut sink,
         listener,
     )?;
-
-    passed.summary.layout = Some(choice.layout);
-    passed.summary.files = sink.files;
-    passed.summary.tree_bytes = sink.bytes;
-    if !rules.only_names {
-        choice.judge(rules, &mut passed.problems);
-    }
-    if let Some(found) = &passed.on_disk {
-        judge_freshness(found, &passed.summary, rules, &mut passed.problems);
-    }
-    let (problems, warnings) = passed.problems.into_findings();
-    Ok(Report {
-        problems,
-        warnings,
-        summary: passed.summary,
-        on_disk: passed.on_disk,
-        digest: passed.digest,
-        rules: rules.clone(),
-    })
+    Ok(choice.report(rules, passed, &sink))
 }
 
 /// The layout to use, and what speaks against it.
-struct Choice {
-    layout: Layout,
+pub(crate) struct Choice {
+    pub(crate) layout: Layout,
     version: Option<String>,
 }
 
 /// Looks for the version first, wherever in the document it is: the rules for positions depend on it.
-fn choose_layout(checkpoint: &Checkpoint, rules: &Rules) -> Result<Choice, Error> {
+pub(crate) fn choose_layout(checkpoint: &Checkpoint, rules: &Rules) -> Result<Choice, Error> {
     let unpacked = checkpoint.text(rules.max_unpacked)?;
     let mut reader = Reader::new(unpacked.text, rules.max_record);
     let found = version(checkpoint, &mut reader);
@@ -120,6 +101,26 @@ fn version<R: io::Read>(
 }
 
 impl Choice {
+    /// What a pass comes to.
+    pub(crate) fn report(&self, rules: &Rules, mut passed: Passed, made: &Measure) -> Report {
+        passed.summary.layout = Some(self.layout);
+        passed.summary.files = made.files;
+        passed.summary.tree_bytes = made.bytes;
+        if !rules.only_names {
+            self.judge(rules, &mut passed.problems);
+        }
+        if let Some(found) = &passed.on_disk {
+            judge_freshness(found, &passed.summary, rules, &mut passed.problems);
+        }
+        let (problems, warnings) = passed.problems.into_findings();
+        Report {
+            problems,
+            warnings,
+            summary: passed.summary,
+            on_disk: passed.on_disk,
+        }
+    }
+
     fn judge(&self, rules: &Rules, problems: &mut Problems) {
         let path = json::Path::root("version");
         let unknown = match &self.version {

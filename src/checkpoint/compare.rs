@@ -1,15 +1,16 @@
 //! What is on disk and not in the checkpoint: what restoring it would lose.
 //!
-//! One miner at a time, while the pass through the checkpoint holds that miner.
+//! One miner at a time, on a thread of its own beside the pass through the checkpoint.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
 
-use super::json::{Fault, Number, Reader, Value};
+use super::json::{Fault, Kind, Number, Reader, Value};
 use super::names::{hotkey_fault, shown};
 use super::positions::Held;
 use super::report::LISTED;
@@ -58,6 +59,15 @@ pub struct Loss {
     pub whole: bool,
 }
 
+/// A miner, and what the checkpoint holds of it; `None` says that there are no more.
+pub(crate) type Compared = Option<(String, Held)>;
+
+/// Most files of positions are smaller.
+const SMALL: usize = 16 * 1024;
+
+/// How many miners may wait to be compared.
+pub(crate) const WAITING: usize = 4;
+
 /// A comparison being made.
 pub(crate) struct Compare {
     miners: PathBuf,
@@ -83,8 +93,18 @@ impl Compare {
         }
     }
 
-    /// Compares the state of one miner with what the checkpoint holds of it.
-    pub(crate) fn miner(&mut self, hotkey: &str, held: &Held) {
+    /// Compares every miner that comes, and then what is left. Where that ends early nobody looks at what was found.
+    pub(crate) fn all(mut self, miners: &Receiver<Compared>) -> Comparison {
+        for miner in miners {
+            match miner {
+                Some((hotkey, held)) => self.miner(&hotkey, &held),
+                None => return self.finish(),
+            }
+        }
+        self.found
+    }
+
+    fn miner(&mut self, hotkey: &str, held: &Held) {
         // A name that is no hotkey is a problem already, and must not become a path.
         if hotkey_fault(hotkey).is_none() && self.seen.insert(hotkey.to_owned()) {
             let before = self.found.miners;
@@ -97,7 +117,7 @@ impl Compare {
     }
 
     /// Compares what is left: the miners that the checkpoint does not have.
-    pub(crate) fn finish(mut self) -> Comparison {
+    fn finish(mut self) -> Comparison {
         for entry in self.entries(&self.miners.clone()) {
             let hotkey = entry
                 .file_name()
@@ -195,29 +215,56 @@ fn read(path: &Path, max_record: u64) -> Result<Option<OnDisk>, Fault> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
     }
-    let mut reader = Reader::new(File::open(path)?, max_record);
-    let value = reader.value()?;
-    reader.finish()?;
-    let Value::Object(position) = value else {
+    let file = File::open(path)?;
+    let mut reader = Reader::buffered(file, max_record, SMALL);
+    if reader.kind()? != Kind::Object {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
-    };
-    let orders = match position.get("orders") {
-        Some(Value::Array(orders)) => orders.iter().filter_map(order).collect(),
-        _ => Vec::new(),
-    };
+    }
+    reader.open_object()?;
+    let mut orders = Vec::new();
+    let mut first = true;
+    while let Some(key) = reader.next_key(first)? {
+        first = false;
+        if key.as_str() == Some("orders") && reader.kind()? == Kind::Array {
+            orders.clear();
+            reader.open_array()?;
+            let mut first = true;
+            while reader.next_element(first)? {
+                first = false;
+                orders.extend(order(&mut reader)?);
+            }
+        } else {
+            reader.skip()?;
+        }
+    }
+    reader.finish()?;
     Ok(Some(OnDisk {
         uuid: name.into_owned(),
         orders,
     }))
 }
 
-fn order(value: &Value) -> Option<(String, Option<i64>)> {
-    let Value::Object(order) = value else {
-        return None;
-    };
-    let time = match order.get("processed_ms") {
-        Some(Value::Number(Number::Integer(time))) => Some(*time),
-        _ => None,
-    };
-    Some((order.get("order_uuid")?.as_str()?.to_owned(), time))
+/// Reads what matters of an order: its uuid, and when it was processed. `None` for what is none.
+fn order(reader: &mut Reader<File>) -> Result<Option<(String, Option<i64>)>, Fault> {
+    if reader.kind()? != Kind::Object {
+        reader.skip()?;
+        return Ok(None);
+    }
+    reader.open_object()?;
+    let (mut uuid, mut time) = (None, None);
+    let mut first = true;
+    while let Some(key) = reader.next_key(first)? {
+        first = false;
+        match key.as_str() {
+            Some("order_uuid") => uuid = reader.value()?.as_str().map(str::to_owned),
+            Some("processed_ms") => {
+                time = match reader.value()? {
+                    Value::Number(Number::Integer(time)) => Some(time),
+                    _ => None,
+                };
+            }
+            _ => reader.skip()?,
+        }
+    }
+    Ok(uuid.map(|uuid| (uuid, time)))
 }

@@ -171,18 +171,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// It has problems, so nothing is written.
-    #[error("{} has {problems} problems; nothing is written", path.display())]
-    Unsound {
-        /// The file.
-        path: PathBuf,
-        /// How many.
-        problems: u64,
-    },
-    /// It is not the file that was checked.
-    #[error("{} has changed since it was checked; check it again", path.display())]
-    Changed {
-        /// The file.
+    /// The disk does not hold what was written to it.
+    #[error("{} does not hold what was written to it: look at the disk (dmesg, smartctl)", path.display())]
+    Corrupted {
+        /// The tree.
         path: PathBuf,
     },
     /// The tree would not fit.

@@ -24,9 +24,15 @@ const LEDGER: [&str; 7] = [
     "tp_id",
 ];
 
+macro_rules! fields {
+    ($($name:literal),* $(,)?) => {
+        [$(Field { name: $name, lead: concat!(", \"", $name, "\": ") }),*]
+    };
+}
+
 /// The numbers of one entry of a ledger; the first two are required. 7.1.1 and 8.8.9 differ in the last
 /// rows, and both let others through.
-const ENTRY: [&str; 19] = [
+const ENTRY: [Field; 19] = fields![
     "last_update_ms",
     "prev_portfolio_ret",
     "prev_portfolio_spread_fee",
@@ -47,6 +53,19 @@ const ENTRY: [&str; 19] = [
     "realized_pnl",
     "unrealized_pnl",
 ];
+
+/// A field by its name, and the text that leads to its value behind another one.
+struct Field {
+    name: &'static str,
+    lead: &'static str,
+}
+
+impl Field {
+    /// The text that leads to its value.
+    fn lead(&self, first: bool) -> &'static str {
+        &self.lead[if first { ", ".len() } else { 0 }..]
+    }
+}
 
 impl Walk<'_> {
     /// `perf_ledgers`: `{hotkey: {"portfolio": ledger, pair: ledger, …}}`, or of old `{hotkey: ledger}`.
@@ -188,13 +207,13 @@ impl Walk<'_> {
             let first = seen == 0 && extra.is_empty();
             // As a validator writes them, and most of a checkpoint is this: without looking anything up.
             let known = match ENTRY.get(next) {
-                Some(name) if self.reader.step_to(name, first) => next,
+                Some(field) if self.reader.step_past(field.lead(first)) => next,
                 _ => {
                     let Some(key) = self.reader.next_key(first)? else {
                         break;
                     };
                     let name = key.lossy();
-                    let Some(known) = ENTRY.iter().position(|known| *known == name) else {
+                    let Some(known) = ENTRY.iter().position(|known| known.name == name) else {
                         let field = path.key(name);
                         self.separate(&key, first);
                         if !extra.insert(name.to_owned()) {
@@ -209,11 +228,9 @@ impl Walk<'_> {
                 }
             };
             next = known + 1;
-            let field = path.key(ENTRY[known]);
-            let separator: &[u8] = if first { b"\"" } else { b", \"" };
-            for piece in [separator, ENTRY[known].as_bytes(), b"\": "] {
-                self.out.extend(piece);
-            }
+            let field = path.key(ENTRY[known].name);
+            self.out
+                .extend_from_slice(ENTRY[known].lead(first).as_bytes());
             if seen & (1 << known) != 0 {
                 self.problems.add(&field, "is there twice");
             }
@@ -221,7 +238,7 @@ impl Walk<'_> {
             self.copy_number(&field)?;
         }
         self.out.push(b'}');
-        for (known, name) in ENTRY.iter().enumerate().take(2) {
+        for (known, Field { name, .. }) in ENTRY.iter().enumerate().take(2) {
             if seen & (1 << known) == 0 {
                 self.problems.add(&path.key(name), "is missing");
             }
@@ -253,6 +270,9 @@ impl Walk<'_> {
     }
 
     fn copy_number(&mut self, path: &Path<'_>) -> Result<(), Stop> {
+        if self.reader.copy_plain_number(&mut self.out).is_some() {
+            return Ok(());
+        }
         if !self.expect(Kind::Number, path)? {
             return Ok(());
         }

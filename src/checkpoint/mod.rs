@@ -7,20 +7,22 @@
 //!
 //! ```no_run
 //! # use std::{ops::ControlFlow, path::Path};
-//! use ostler::checkpoint::{Checkpoint, Owner, Rules, check, write};
+//! use ostler::checkpoint::{Checkpoint, Owner, Rules, Target, stage};
 //!
 //! let checkpoint = Checkpoint::find(Path::new("/srv/ptn"))?;
 //! let listener = &mut |_| ControlFlow::Continue(());
-//! let report = check(&checkpoint, &Rules::default(), Some(Path::new("/srv/ptn/validation")), listener)?;
-//! if report.is_sound() {
-//!     write(&checkpoint, &report, Path::new("/srv/ptn/.stage"), &Owner::default(), listener)?;
-//! }
+//! let into = Target { root: Path::new("/srv/ptn/.stage"), owner: &Owner::default(), reserve: 0 };
+//! let live = Some(Path::new("/srv/ptn/validation"));
+//! let (report, written) = stage(&checkpoint, &Rules::default(), live, &into, listener)?;
+//! assert_eq!(report.is_sound(), written.is_some());
 //! # Ok::<(), ostler::checkpoint::Error>(())
 //! ```
 //!
 //! Everything here is synchronous and may take seconds: call it where blocking is fine. The memory used
-//! is that of the largest record, not of the file. Nothing here knows how a validator is stopped.
+//! is that of a few of the largest records, not of the file. Nothing here knows how a validator is stopped.
 
+mod ahead;
+mod behind;
 mod check;
 mod companions;
 mod compare;
@@ -39,13 +41,14 @@ mod position;
 mod positions;
 mod record;
 mod report;
+mod room;
 mod sections;
 mod source;
 mod ss58;
+mod stage;
 mod tree;
 mod unpack;
 mod walk;
-mod write;
 
 pub use check::check;
 pub use companions::{COMPANIONS, Companion, Fate, Settled, settle_companions};
@@ -56,9 +59,9 @@ pub use layout::{Layout, UnknownVersion};
 pub use outline::examine;
 pub use report::{Findings, LISTED, Problem, Report, Rules, Summary};
 pub use source::{COMPRESSED_NAME, Checkpoint, PLAIN_NAME, Packing};
+pub use stage::{Target, stage};
 pub use tree::{Owner, Written};
 pub use walk::Listener;
-pub use write::write;
 
 /// How far a pass through the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

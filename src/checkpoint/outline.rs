@@ -67,9 +67,7 @@ impl Walk<'_> {
                 walk.outline_position(hotkey, position, &path.index(index), &mut held);
             }
             walk.summary.miners += u64::from(!list.is_empty());
-            if let Some(compare) = &mut walk.compare {
-                compare.miner(hotkey, &held);
-            }
+            walk.compared(hotkey, held);
             Ok(())
         })?;
         Ok(())

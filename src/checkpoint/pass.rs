@@ -1,8 +1,14 @@
 //! Running one pass through a checkpoint file, and saying what ended it early.
+//!
+//! It keeps several processors at work: one thread unpacks, one understands and checks, one looks at the state on disk.
 
 use std::io;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread::{ScopedJoinHandle, scope};
 
-use super::compare::{Compare, Comparison};
+use super::ahead::Ahead;
+use super::compare::{Compare, Comparison, WAITING};
 use super::json::Fault;
 use super::report::Problems;
 use super::source::Unpacked;
@@ -15,39 +21,53 @@ pub(crate) struct Passed {
     pub(crate) problems: Problems,
     pub(crate) summary: Summary,
     pub(crate) on_disk: Option<Comparison>,
-    pub(crate) digest: blake3::Hash,
 }
 
-/// Goes through all of the file once.
+/// Goes through all of the file once, and compares it with the state in `on_disk`.
 pub(crate) fn pass(
     checkpoint: &Checkpoint,
     rules: &Rules,
     layout: Layout,
-    compare: Option<Compare>,
+    on_disk: Option<&Path>,
     sink: &mut dyn Sink,
     listener: Listener<'_>,
 ) -> Result<Passed, Error> {
     let Unpacked { text, tally } = checkpoint.text(rules.max_unpacked)?;
-    let task = Task {
-        text,
-        tally: std::rc::Rc::clone(&tally),
-        file_bytes: checkpoint.bytes(),
-        rules,
-        layout,
-        compare,
-    };
-    let mut walk = Walk::new(task, sink, listener);
-    if let Err(stop) = walk.run() {
-        let bytes = walk.reader.offset();
-        return Err(explain(checkpoint, stop, &walk.place, bytes));
-    }
-    let digest = tally.borrow().hasher.finalize();
-    Ok(Passed {
-        on_disk: walk.compare.take().map(Compare::finish),
-        problems: walk.problems,
-        summary: walk.summary,
-        digest,
+    scope(|scope| {
+        let (compare, comparison) = on_disk
+            .map(|validation| {
+                let (sender, miners) = sync_channel(WAITING);
+                let compare = Compare::with(validation, rules.max_record);
+                (sender, scope.spawn(move || compare.all(&miners)))
+            })
+            .unzip();
+        let task = Task {
+            text: Ahead::of(scope, text),
+            tally,
+            file_bytes: checkpoint.bytes(),
+            rules,
+            layout,
+            compare,
+        };
+        let mut walk = Walk::new(task, sink, listener);
+        if let Err(stop) = walk.run() {
+            let bytes = walk.reader.offset();
+            return Err(explain(checkpoint, stop, &walk.place, bytes));
+        }
+        let (problems, summary) = walk.end();
+        Ok(Passed {
+            problems,
+            summary,
+            on_disk: comparison.map(joined),
+        })
     })
+}
+
+/// What a thread has come to; its panic is this one's.
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Why the pass ended, with the file and the place in it.

@@ -73,8 +73,8 @@ impl Walk<'_> {
         self.summary.miners += u64::from(index > 0);
         if index == 0 {
             self.problems.warn(list, "is empty: the miner is left out");
-        } else if let Some(compare) = &mut self.compare {
-            compare.miner(hotkey, &held);
+        } else {
+            self.compared(hotkey, held);
         }
         Ok(())
     }

@@ -158,11 +158,6 @@ pub struct Report {
     pub summary: Summary,
     /// What would be lost on disk, where that was asked for.
     pub on_disk: Option<Comparison>,
-    /// BLAKE3 of the file as it was read; writing insists on the same.
-    #[serde(serialize_with = "as_hex")]
-    pub(crate) digest: blake3::Hash,
-    #[serde(skip)]
-    pub(crate) rules: Rules,
 }
 
 impl Report {
@@ -170,8 +165,4 @@ impl Report {
     pub fn is_sound(&self) -> bool {
         self.problems.total == 0
     }
-}
-
-fn as_hex<S: serde::Serializer>(digest: &blake3::Hash, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&digest.to_hex())
 }

@@ -1,11 +1,9 @@
 //! Finding a checkpoint file and recognising what it is, by its content.
 
-use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use super::Error;
 use super::encoded_twice::Inner;
@@ -43,9 +41,9 @@ pub struct Checkpoint {
 
 /// The text of a document, from its start.
 pub(crate) struct Unpacked<'a> {
-    pub(crate) text: Box<dyn Read + 'a>,
+    pub(crate) text: Box<dyn Read + Send + 'a>,
     /// What has been read of the file for it.
-    pub(crate) tally: Rc<RefCell<Tally>>,
+    pub(crate) tally: Tally,
 }
 
 impl Checkpoint {
@@ -166,13 +164,13 @@ impl Checkpoint {
     /// The text of the document; at most `max_unpacked` bytes of it.
     pub(crate) fn text(&self, max_unpacked: u64) -> Result<Unpacked<'_>, Error> {
         let twice = self.packing == Packing::Plain && self.is_string()?;
-        let tally = Rc::new(RefCell::new(Tally::default()));
+        let tally = Tally::default();
         let raw = Raw {
             file: &self.file,
-            tally: Rc::clone(&tally),
+            tally: tally.clone(),
         };
-        let text: Box<dyn Read> = match self.packing {
-            Packing::Gzip => Box::new(Members::new(raw, Rc::clone(&tally))),
+        let text: Box<dyn Read + Send> = match self.packing {
+            Packing::Gzip => Box::new(Members::new(raw, tally.clone())),
             Packing::Plain if twice => Box::new(Inner::new(raw)),
             Packing::Plain => Box::new(raw),
         };

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::Error;
 use super::fingerprint::Fingerprint;
-use super::report::Summary;
+use super::room::Room;
+use super::stage::Target;
 use super::walk::Sink;
 
 /// Whom the tree belongs to. What is `None` is left to the process.
@@ -57,7 +58,7 @@ impl Owner {
     }
 }
 
-/// What [`super::write`] has made.
+/// What [`super::stage`] has made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Written {
     /// Files.
@@ -74,48 +75,13 @@ pub struct Written {
     pub fingerprint: Fingerprint,
 }
 
-/// Checks that the tree fits where `into` will be: its bytes, a block for each file, and inodes.
-pub(crate) fn check_space(into: &Path, summary: &Summary) -> Result<(), Error> {
-    let parent = parent(into);
-    let free = rustix::fs::statvfs(parent)
-        .map_err(|errno| error("look at the space in", parent, errno.into()))?;
-    // About one directory for every four files.
-    let entries = summary.files + summary.files / 4 + 16;
-    let needed = summary.tree_bytes + entries * 4096;
-    let available = free.f_bavail.saturating_mul(free.f_frsize);
-    if needed > available {
-        return Err(Error::NoSpace {
-            path: parent.to_owned(),
-            needed,
-            available,
-        });
-    }
-    // File systems without a fixed number of inodes say that they have none at all.
-    let (inodes, left) = (free.f_files, free.f_favail);
-    if inodes > 0 && entries > left {
-        return Err(Error::NoInodes {
-            path: parent.to_owned(),
-            needed: entries,
-            available: left,
-        });
-    }
-    Ok(())
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes the files of a pass under a directory that it makes.
+/// Writes the files of a pass under a directory that it makes. Once there is no room for them it only measures.
 pub(crate) struct Tree<'a> {
     root: &'a Path,
     owner: &'a Owner,
+    room: Room,
     written: Written,
-    /// The directory that was used last: it is there.
-    last: String,
+    measure: Measure,
     stream: Option<(PathBuf, Stream)>,
     top: Vec<&'static str>,
 }
@@ -148,22 +114,29 @@ const DEPARTED: &str = "departed_hotkeys.json";
 const NOBODY_DEPARTED: &[u8] = b"{\"departed_hotkeys\": {}}";
 
 impl<'a> Tree<'a> {
-    /// Makes `root`, which must not be there yet.
-    pub(crate) fn create(root: &'a Path, owner: &'a Owner) -> Result<Self, Error> {
+    /// Makes the directory, which must not be there yet.
+    pub(crate) fn create(into: &Target<'a>) -> Result<Self, Error> {
         let mut tree = Self {
-            root,
-            owner,
+            root: into.root,
+            owner: into.owner,
+            room: Room::of(parent(into.root), into.reserve),
             written: Written::default(),
-            last: String::new(),
+            measure: Measure::default(),
             stream: None,
             top: Vec::new(),
         };
-        tree.make_directory(root)?;
+        tree.make_directory(into.root)?;
         Ok(tree)
     }
 
-    /// Adds what every tree has, and makes all of it durable.
+    /// What all of the tree comes to.
+    pub(crate) fn measure(&self) -> &Measure {
+        &self.measure
+    }
+
+    /// Adds what every tree has. Nothing of it is durable yet.
     pub(crate) fn finish(mut self) -> Result<Written, Error> {
+        self.room.demand(&self.measure)?;
         // The validator would make these itself, as whoever runs it.
         for directory in ["miners", "tmp"] {
             let path = self.root.join(directory);
@@ -174,26 +147,33 @@ impl<'a> Tree<'a> {
         self.begin(DEPARTED)?;
         self.append(NOBODY_DEPARTED)?;
         self.end()?;
+        self.room.demand(&self.measure)?;
         self.written.blank.push(DEPARTED);
         for name in ["miner_account_sizes.json", "asset_selections.json"] {
             if !self.top.contains(&name) {
                 self.written.absent.push(name);
             }
         }
-        self.sync()?;
         Ok(self.written)
     }
 
-    /// One `syncfs` instead of an fsync for each of some 15 000 files and 3 400 directories, each of
-    /// which would be a commit of the file system's journal.
-    fn sync(&self) -> Result<(), Error> {
-        let failed = |path: &Path, source| error("sync", path, source);
-        let root = File::open(self.root).map_err(|source| failed(self.root, source))?;
-        nix::unistd::syncfs(&root).map_err(|errno| failed(self.root, errno.into()))?;
-        let parent = parent(self.root);
-        File::open(parent)
-            .and_then(|parent| parent.sync_all())
-            .map_err(|source| failed(parent, source))
+    /// Writes, where there is room; that there is none is told at the end, when it is known how much is missing.
+    fn within_room(
+        &mut self,
+        bytes: usize,
+        write: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if !self.room.holds(bytes, &self.measure)? {
+            self.stream = None;
+            return Ok(());
+        }
+        match write(self) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                self.stream = None;
+                self.room.is_full(&self.measure)
+            }
+            written => written,
+        }
     }
 
     fn make_directory(&mut self, path: &Path) -> Result<(), Error> {
@@ -231,11 +211,19 @@ impl<'a> Tree<'a> {
         file.set_permissions(Permissions::from_mode(mode))
     }
 
+    /// Makes a file in a directory of the tree, and that directory where it is not there yet. Most are: so it is tried first.
+    fn make_file_in(&mut self, directory: &str, path: &Path) -> Result<File, Error> {
+        match self.make_file(path) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.ensure(directory)?;
+                self.make_file(path)
+            }
+            made => made,
+        }
+    }
+
     /// Makes a directory inside the tree, and those above it.
     fn ensure(&mut self, directory: &str) -> Result<(), Error> {
-        if self.last == directory {
-            return Ok(());
-        }
         let mut path = self.root.to_owned();
         for part in directory.split('/') {
             path.push(part);
@@ -243,69 +231,97 @@ impl<'a> Tree<'a> {
                 self.make_directory(&path)?;
             }
         }
-        directory.clone_into(&mut self.last);
         Ok(())
     }
 }
 
 impl Sink for Tree<'_> {
     fn file(&mut self, directory: &str, name: &str, content: &[u8]) -> Result<(), Error> {
-        self.ensure(directory)?;
-        let path = self.root.join(directory).join(name);
-        let mut file = self.make_file(&path)?;
-        file.write_all(content)
-            .map_err(|source| error("write", &path, source))?;
-        let bytes = content.len() as u64;
-        self.written.bytes += bytes;
-        let fingerprint = &mut self.written.fingerprint;
-        fingerprint.add(&format!("{directory}/{name}"), bytes, blake3::hash(content));
-        Ok(())
+        self.measure.file(directory, name, content)?;
+        self.within_room(content.len(), |tree| {
+            let path = tree.root.join(directory).join(name);
+            let mut file = tree.make_file_in(directory, &path)?;
+            file.write_all(content)
+                .map_err(|source| error("write", &path, source))?;
+            let bytes = content.len() as u64;
+            tree.written.bytes += bytes;
+            let fingerprint = &mut tree.written.fingerprint;
+            fingerprint.add(&format!("{directory}/{name}"), bytes, blake3::hash(content));
+            Ok(())
+        })
     }
 
     fn begin(&mut self, name: &'static str) -> Result<(), Error> {
-        let path = self.root.join(name);
-        let file = Counted {
-            file: self.make_file(&path)?,
-            bytes: 0,
-            hasher: Box::default(),
-        };
-        let stream = if name.ends_with(".gz") {
-            Stream::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
-        } else {
-            Stream::Plain(file)
-        };
-        self.stream = Some((path, stream));
+        self.measure.begin(name)?;
         self.top.push(name);
-        Ok(())
+        self.within_room(0, |tree| {
+            let path = tree.root.join(name);
+            let file = Counted {
+                file: tree.make_file(&path)?,
+                bytes: 0,
+                hasher: Box::default(),
+            };
+            let stream = if name.ends_with(".gz") {
+                Stream::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
+            } else {
+                Stream::Plain(file)
+            };
+            tree.stream = Some((path, stream));
+            Ok(())
+        })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = match &mut self.stream {
-            Some((path, Stream::Plain(file))) => {
-                file.write_all(bytes).map_err(|source| (&*path, source))
-            }
-            Some((path, Stream::Gzip(file))) => {
-                file.write_all(bytes).map_err(|source| (&*path, source))
-            }
-            None => Ok(()),
-        };
-        written.map_err(|(path, source)| error("write", path, source))
+        self.measure.append(bytes)?;
+        self.within_room(bytes.len(), |tree| {
+            let written = match &mut tree.stream {
+                Some((path, Stream::Plain(file))) => {
+                    file.write_all(bytes).map_err(|source| (&*path, source))
+                }
+                Some((path, Stream::Gzip(file))) => {
+                    file.write_all(bytes).map_err(|source| (&*path, source))
+                }
+                None => Ok(()),
+            };
+            written.map_err(|(path, source)| error("write", path, source))
+        })
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        let Some((path, stream)) = self.stream.take() else {
-            return Ok(());
-        };
-        let file = match stream {
-            Stream::Plain(file) => Ok(file),
-            Stream::Gzip(encoder) => encoder.finish(),
-        };
-        let file = file.map_err(|source| error("write", &path, source))?;
-        self.written.bytes += file.bytes;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let fingerprint = &mut self.written.fingerprint;
-        fingerprint.add(&name, file.bytes, file.hasher.finalize());
-        Ok(())
+        self.within_room(0, |tree| {
+            let Some((path, stream)) = tree.stream.take() else {
+                return Ok(());
+            };
+            let file = match stream {
+                Stream::Plain(file) => Ok(file),
+                Stream::Gzip(encoder) => encoder.finish(),
+            };
+            let file = file.map_err(|source| error("write", &path, source))?;
+            tree.written.bytes += file.bytes;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let fingerprint = &mut tree.written.fingerprint;
+            fingerprint.add(&name, file.bytes, file.hasher.finalize());
+            Ok(())
+        })
+    }
+}
+
+/// Makes a tree last: one `syncfs` instead of an fsync for each of some 15 000 files and 3 400 directories, each of which
+/// would be a commit of the file system's journal.
+pub(crate) fn sync(root: &Path) -> Result<(), Error> {
+    let failed = |path: &Path, source| error("sync", path, source);
+    let directory = File::open(root).map_err(|source| failed(root, source))?;
+    nix::unistd::syncfs(&directory).map_err(|errno| failed(root, errno.into()))?;
+    let parent = parent(root);
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(|source| failed(parent, source))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

@@ -1,10 +1,10 @@
 //! From the bytes of the file to the text of the document.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 
@@ -29,25 +29,26 @@ impl From<UnpackFault> for io::Error {
     }
 }
 
-/// What has been read of the file so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) bytes: u64,
-    pub(crate) hasher: blake3::Hasher,
+/// How much has been read of the file so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<AtomicU64>);
+
+impl Tally {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The file from its start, without moving anyone's cursor; tallies what it reads.
 pub(crate) struct Raw<'a> {
     pub(crate) file: &'a File,
-    pub(crate) tally: Rc<RefCell<Tally>>,
+    pub(crate) tally: Tally,
 }
 
 impl Read for Raw<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut tally = self.tally.borrow_mut();
-        let count = self.file.read_at(buffer, tally.bytes)?;
-        tally.bytes += count as u64;
-        tally.hasher.update(&buffer[..count]);
+        let count = self.file.read_at(buffer, self.tally.bytes())?;
+        self.tally.0.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -56,11 +57,11 @@ impl Read for Raw<'_> {
 pub(crate) struct Members<R> {
     member: Option<GzDecoder<BufReader<R>>>,
     /// Bytes of the file that are known to be consumed, for the place of trailing data.
-    tally: Rc<RefCell<Tally>>,
+    tally: Tally,
 }
 
 impl<R: Read> Members<R> {
-    pub(crate) fn new(raw: R, tally: Rc<RefCell<Tally>>) -> Self {
+    pub(crate) fn new(raw: R, tally: Tally) -> Self {
         let raw = BufReader::with_capacity(128 * 1024, raw);
         Self {
             member: Some(GzDecoder::new(raw)),
@@ -83,7 +84,7 @@ impl<R: Read> Members<R> {
                     return Ok(Some(GzDecoder::new(raw)));
                 }
                 Some(_) => {
-                    let at = self.tally.borrow().bytes - (rest.len() - zeros) as u64;
+                    let at = self.tally.bytes() - (rest.len() - zeros) as u64;
                     return Err(UnpackFault::Trailing(at).into());
                 }
             }

@@ -1,17 +1,17 @@
 //! One pass through the document: every rule is checked, and every file of the tree is made, in the
 //! order of the document. Checking and writing are this same pass with different sinks.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
-use std::io::Read;
 use std::ops::ControlFlow;
-use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 
-use super::compare::Compare;
+use super::ahead::Ahead;
+use super::compare::Compared;
 use super::json::{Fault, Kind, Number, Object, Path, Reader, Value, push_text};
 use super::layout::Layout;
 use super::names::{hotkey_fault, shown};
+use super::positions::Held;
 use super::report::{Problems, Rules, Summary};
 use super::ss58::is_checksummed;
 use super::unpack::Tally;
@@ -81,29 +81,30 @@ impl fmt::Display for Place {
 
 /// The pass, with all it gathers.
 pub(crate) struct Walk<'a> {
-    pub(super) reader: Reader<Box<dyn Read + 'a>>,
+    pub(super) reader: Reader<Ahead>,
     pub(super) sink: &'a mut dyn Sink,
     pub(super) layout: Layout,
     pub(super) problems: Problems,
     pub(super) summary: Summary,
-    pub(super) compare: Option<Compare>,
+    /// Where the miners go whose state on disk is compared.
+    pub(super) compare: Option<SyncSender<Compared>>,
     /// The bytes of the record, or of the piece of a file, being made.
     pub(super) out: Vec<u8>,
     pub(super) place: Place,
     rules: &'a Rules,
     listener: Listener<'a>,
-    tally: Rc<RefCell<Tally>>,
+    tally: Tally,
     file_bytes: u64,
 }
 
 /// What a [`Walk`] works on.
 pub(crate) struct Task<'a> {
-    pub(crate) text: Box<dyn Read + 'a>,
-    pub(crate) tally: Rc<RefCell<Tally>>,
+    pub(crate) text: Ahead,
+    pub(crate) tally: Tally,
     pub(crate) file_bytes: u64,
     pub(crate) rules: &'a Rules,
     pub(crate) layout: Layout,
-    pub(crate) compare: Option<Compare>,
+    pub(crate) compare: Option<SyncSender<Compared>>,
 }
 
 impl<'a> Walk<'a> {
@@ -149,6 +150,14 @@ impl<'a> Walk<'a> {
         self.missing(&seen)?;
         self.summary.unpacked_bytes = self.reader.offset();
         Ok(())
+    }
+
+    /// What it found; whoever compares hears that no more comes.
+    pub(crate) fn end(self) -> (Problems, Summary) {
+        if let Some(compare) = self.compare {
+            let _ = compare.send(None);
+        }
+        (self.problems, self.summary)
     }
 
     fn section(&mut self, key: &str) -> Result<(), Stop> {
@@ -266,10 +275,18 @@ impl<'a> Walk<'a> {
         Ok(value)
     }
 
+    /// Has the state of a miner on disk compared with what the checkpoint holds of it.
+    pub(super) fn compared(&self, hotkey: &str, held: Held) {
+        if let Some(compare) = &self.compare {
+            // The other thread listens until this one has ended.
+            let _ = compare.send(Some((hotkey.to_owned(), held)));
+        }
+    }
+
     /// Tells the listener, who may stop the pass.
     pub(super) fn tick(&mut self) -> Result<(), Stop> {
         let progress = Progress {
-            bytes: self.tally.borrow().bytes,
+            bytes: self.tally.bytes(),
             of: self.file_bytes,
             positions: self.summary.positions,
         };

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{Exit, Global};
 use crate::checkpoint::{
-    Checkpoint, Comparison, Error, Findings, Layout, Owner, Packing, Report, Rules, Summary,
-    Written, check, write,
+    Checkpoint, Comparison, Error, Findings, Layout, Owner, Packing, Progress, Report, Rules,
+    Summary, Target, Written, check, stage,
 };
 use crate::clock::Timestamp;
 use crate::durable;
@@ -99,16 +99,13 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
 fn judge(which: &Which, into: Option<&Path>, json: bool) -> anyhow::Result<Exit> {
     let checkpoint = which.open()?;
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(
-        &checkpoint,
-        &which.rules(),
-        which.against.as_deref(),
-        listener,
-    )?;
-    let made = match into {
-        Some(into) if report.is_sound() => Some(unpack(&checkpoint, &report, into)?),
-        _ => None,
+    let (report, made) = match into {
+        Some(into) => unpack(&checkpoint, which, into)?,
+        None => {
+            let against = which.against.as_deref();
+            let report = check(&checkpoint, &which.rules(), against, &mut go_on)?;
+            (report, None)
+        }
     };
     let made = made.as_ref().map(|(into, written)| Made { into, written });
     let exit = match report.is_sound() {
@@ -154,12 +151,16 @@ impl Which {
     }
 }
 
+fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// Writes beside the final name first: `validation` is whole from the moment that it is there.
 fn unpack(
     checkpoint: &Checkpoint,
-    report: &Report,
+    which: &Which,
     into: &Path,
-) -> anyhow::Result<(PathBuf, Written)> {
+) -> anyhow::Result<(Report, Option<(PathBuf, Written)>)> {
     let target = into.join("validation");
     if target.symlink_metadata().is_ok() {
         anyhow::bail!(
@@ -167,22 +168,36 @@ fn unpack(
             target.display()
         );
     }
+    let is_new = !into.exists();
     std::fs::create_dir_all(into).map_err(|source| Error::Io {
         action: "make",
         path: into.to_owned(),
         source,
     })?;
-    let stage = into.join(".validation.partial");
-    if stage.symlink_metadata().is_ok() {
+    let partial = into.join(".validation.partial");
+    if partial.symlink_metadata().is_ok() {
         anyhow::bail!(
             "{} is there: another unpack is at work, or one was interrupted; then remove it",
-            stage.display()
+            partial.display()
         );
     }
-    let listener = &mut |_| ControlFlow::Continue(());
-    let written = write(checkpoint, report, &stage, &Owner::default(), listener)?;
-    durable::rename(&stage, &target)?;
-    Ok((target, written))
+    let to = Target {
+        root: &partial,
+        owner: &Owner::default(),
+        reserve: 0,
+    };
+    let against = which.against.as_deref();
+    let staged = stage(checkpoint, &which.rules(), against, &to, &mut go_on);
+    if is_new && !matches!(staged, Ok((_, Some(_)))) {
+        // Best effort: an empty directory harms nobody.
+        let _ = std::fs::remove_dir(into);
+    }
+    let (report, written) = staged?;
+    let Some(written) = written else {
+        return Ok((report, None));
+    };
+    durable::rename(&partial, &target)?;
+    Ok((report, Some((target, written))))
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -208,7 +208,7 @@ impl Error {
     }
 
     /// What the system said, if it was the system.
-    pub(super) fn kind(&self) -> Option<io::ErrorKind> {
+    pub(crate) fn kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Io { source, .. } => Some(source.kind()),
             Self::Durable(error) => Some(error.source.kind()),

@@ -1,5 +1,6 @@
 //! Labour: long work on files, on a thread of its own, watched, slowed and stopped from here.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -196,6 +197,7 @@ fn control(limits: Limits, stop: &Arc<AtomicBool>, meter: &Arc<Meter>) -> Contro
 /// What an error of the files is to whoever asked.
 pub(super) fn failure_of(error: &data::Error) -> Failure {
     let reason = match error {
+        full if full.kind() == Some(ErrorKind::StorageFull) => Reason::NoSpace,
         data::Error::NoSpace { .. } | data::Error::NoInodes { .. } => Reason::NoSpace,
         data::Error::Damaged { .. } | data::Error::Bad { .. } | data::Error::Record { .. } => {
             Reason::Damaged

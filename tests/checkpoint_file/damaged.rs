@@ -3,9 +3,10 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use ostler::checkpoint::{Checkpoint, Error, Owner, PLAIN_NAME, Rules, check, write};
+use ostler::checkpoint::{Checkpoint, Error, PLAIN_NAME, Rules, check};
 
 use super::python::{Python, workspace};
+use super::staged::staged;
 use super::{judged, packed, tiny, tiny_text};
 
 #[test]
@@ -72,7 +73,7 @@ proptest::proptest! {
             fs::create_dir(work.path().join("a")).unwrap();
             fs::create_dir(work.path().join("b")).unwrap();
             python.tree(&path, &theirs, "7.1.1");
-            write(&checkpoint, &report, &ours, &Owner::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+            staged(&checkpoint, &Rules::default(), None, &ours).unwrap();
             proptest::prop_assert_eq!(python.manifest(&ours), python.manifest(&theirs));
         }
     }

@@ -1,11 +1,11 @@
 //! What is said of the content.
 
 use std::fs;
-use std::ops::ControlFlow;
 
-use ostler::checkpoint::{Checkpoint, Layout, Owner, Rules, check, write};
+use ostler::checkpoint::{Checkpoint, Layout, Rules};
 
 use super::python::workspace;
+use super::staged::staged;
 use super::{judged, problems_of, tiny_text};
 
 #[test]
@@ -99,11 +99,10 @@ fn missing_sections_are_blank_or_left_to_the_old_state_when_that_is_wanted() {
         ..Rules::default()
     };
     let checkpoint = Checkpoint::open(&path).unwrap();
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(&checkpoint, &rules, None, listener).unwrap();
-    assert_eq!(report.warnings.total, 4);
     let into = work.path().join("validation");
-    let written = write(&checkpoint, &report, &into, &Owner::default(), listener).unwrap();
+    let (report, written) = staged(&checkpoint, &rules, None, &into).unwrap();
+    assert_eq!(report.warnings.total, 4);
+    let written = written.unwrap();
     assert_eq!(
         written.absent,
         ["miner_account_sizes.json", "asset_selections.json"]

@@ -12,6 +12,8 @@ mod found;
 mod judged;
 #[path = "../lab/python.rs"]
 mod python;
+#[path = "../lab/staged.rs"]
+mod staged;
 mod written;
 
 use std::fs;

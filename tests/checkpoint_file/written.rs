@@ -3,61 +3,95 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
-use ostler::checkpoint::{Checkpoint, Error, Owner, PLAIN_NAME, Rules, check, write};
+use ostler::checkpoint::{
+    Checkpoint, Error, Owner, PLAIN_NAME, Report, Rules, Target, Written, stage,
+};
 
 use super::python::{Python, repository, run, workspace};
 use super::{tiny, tiny_text};
+
+fn made(
+    checkpoint: &Checkpoint,
+    root: &Path,
+    owner: &Owner,
+) -> Result<(Report, Option<Written>), Error> {
+    let into = Target {
+        root,
+        owner,
+        reserve: 0,
+    };
+    let listener = &mut |_| ControlFlow::Continue(());
+    stage(checkpoint, &Rules::default(), None, &into, listener)
+}
 
 #[test]
 fn a_write_that_is_stopped_leaves_nothing() {
     let work = workspace();
     let into = work.path().join("validation");
     let checkpoint = Checkpoint::find(&repository("tests/data/checkpoint/s")).unwrap();
-    let report = check(&checkpoint, &Rules::default(), None, &mut |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    let mut there = 0;
-    let stopped = write(
+    let target = Target {
+        root: &into,
+        owner: &Owner::default(),
+        reserve: 0,
+    };
+    let mut positions = 0;
+    let stopped = stage(
         &checkpoint,
-        &report,
-        &into,
-        &Owner::default(),
+        &Rules::default(),
+        None,
+        &target,
         &mut |progress| {
             assert!(progress.bytes <= progress.of);
-            if progress.positions < 100 {
+            positions = progress.positions;
+            if positions < 100 {
                 return ControlFlow::Continue(());
             }
-            there = fs::read_dir(into.join("miners")).unwrap().count();
+            assert!(into.exists());
             ControlFlow::Break(())
         },
     );
     assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
-    assert!(there > 0, "it was stopped before it had begun");
+    assert_eq!(positions, 100);
     assert!(!into.exists());
 }
 
 #[test]
-fn a_file_that_changes_after_the_check_is_not_written() {
+fn what_is_found_unsound_at_the_end_leaves_nothing_of_what_was_made_before() {
+    let work = workspace();
+    let path = work.path().join(PLAIN_NAME);
+    // Behind every position: the last section, and then a problem that only the end shows.
+    let text = tiny_text();
+    let text = format!("{}, \"asset_selections\": {{}}}}", &text[..text.len() - 1]);
+    fs::write(&path, text).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let into = work.path().join("validation");
+    let (report, written) = made(&checkpoint, &into, &Owner::default()).unwrap();
+    assert_eq!(written, None);
+    assert_eq!(report.problems.listed[0].path, "asset_selections");
+    assert!(report.summary.positions > 0);
+    assert!(!into.exists());
+
+    // The same with text that cannot be read on.
+    fs::write(&path, &tiny_text()[..tiny_text().len() - 1]).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let ended = made(&checkpoint, &into, &Owner::default());
+    assert!(matches!(ended, Err(Error::Unfinished { .. })), "{ended:?}");
+    assert!(!into.exists());
+}
+
+#[test]
+fn a_new_file_under_the_old_name_is_another_file() {
     let work = workspace();
     let path = work.path().join(PLAIN_NAME);
     fs::write(&path, tiny_text()).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(&checkpoint, &Rules::default(), None, listener).unwrap();
-    let into = work.path().join("validation");
-
-    fs::write(&path, tiny_text().replace("101024.24", "101024.25")).unwrap();
-    let changed = write(&checkpoint, &report, &into, &Owner::default(), listener);
-    assert!(matches!(changed, Err(Error::Changed { .. })), "{changed:?}");
-    assert!(!into.exists());
-
-    // A new file under the old name is another file: the one that was checked is still open.
-    fs::write(&path, tiny_text()).unwrap();
     fs::write(work.path().join("other"), "{}").unwrap();
     fs::rename(work.path().join("other"), &path).unwrap();
-    write(&checkpoint, &report, &into, &Owner::default(), listener).unwrap();
+    let into = work.path().join("validation");
+    let (_, written) = made(&checkpoint, &into, &Owner::default()).unwrap();
+    assert!(written.is_some());
 }
 
 #[test]
@@ -67,9 +101,7 @@ fn a_directory_that_is_there_is_left_alone() {
     fs::create_dir(&into).unwrap();
     fs::write(into.join("precious"), "x").unwrap();
     let checkpoint = Checkpoint::open(&tiny()).unwrap();
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(&checkpoint, &Rules::default(), None, listener).unwrap();
-    let refused = write(&checkpoint, &report, &into, &Owner::default(), listener);
+    let refused = made(&checkpoint, &into, &Owner::default());
     assert!(
         matches!(refused, Err(Error::Io { action: "make", .. })),
         "{refused:?}"
@@ -82,8 +114,6 @@ fn owner_and_modes_are_those_that_were_asked_for() {
     let work = workspace();
     let into = work.path().join("validation");
     let checkpoint = Checkpoint::open(&tiny()).unwrap();
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(&checkpoint, &Rules::default(), None, listener).unwrap();
     let me = fs::metadata(work.path()).unwrap();
     let root = nix::unistd::geteuid().is_root();
     let (uid, gid) = if root {
@@ -97,7 +127,7 @@ fn owner_and_modes_are_those_that_were_asked_for() {
         file_mode: 0o640,
         directory_mode: 0o2750,
     };
-    write(&checkpoint, &report, &into, &owner, listener).unwrap();
+    made(&checkpoint, &into, &owner).unwrap();
     let mut pending = vec![into.clone()];
     while let Some(path) = pending.pop() {
         let metadata = fs::symlink_metadata(&path).unwrap();
@@ -147,17 +177,15 @@ fn limit_orders_and_packed_ledgers_of_8_8_9_are_what_python_makes_of_them() {
         ],
     );
     let checkpoint = Checkpoint::open(&file).unwrap();
-    let listener = &mut |_| ControlFlow::Continue(());
-    let report = check(&checkpoint, &Rules::default(), None, listener).unwrap();
-    assert!(report.is_sound(), "{:?}", report.problems);
-    assert_eq!(report.summary.limit_orders, 6);
     let (ours, theirs) = (
         work.path().join("a/validation"),
         work.path().join("b/validation"),
     );
     fs::create_dir(work.path().join("a")).unwrap();
     fs::create_dir(work.path().join("b")).unwrap();
-    write(&checkpoint, &report, &ours, &Owner::default(), listener).unwrap();
+    let (report, _) = made(&checkpoint, &ours, &Owner::default()).unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
+    assert_eq!(report.summary.limit_orders, 6);
     let mut python = Python::start("rules.py");
     python.tree(&file, &theirs, "8.8.9");
     let made = python.manifest(&ours);

@@ -89,7 +89,7 @@ fn a_download_that_is_not_what_it_should_be_changes_nothing() {
 }
 
 #[test]
-fn how_far_it_is_is_told_while_it_is_fetched_checked_and_staged() {
+fn how_far_it_is_is_told_while_it_is_fetched_and_checked() {
     let house = House::new("tiny");
     let large = house.path("large.json.gz");
     let made = Command::new("python3")
@@ -106,7 +106,7 @@ fn how_far_it_is_is_told_while_it_is_fetched_checked_and_staged() {
     assert_eq!(record.progress, None, "there is none of what has ended");
     let size = fs::metadata(&large).unwrap().len();
     let told = house.progress();
-    for step in ["fetch", "check", "stage"] {
+    for step in ["fetch", "check"] {
         let mut far = told.iter().filter(|(name, _)| name == step).peekable();
         assert!(far.peek().is_some(), "{step}: {told:?}");
         let mut before = 0;

@@ -1,86 +1,116 @@
-//! A disk that fills up while the new tree is being made, and right when the validator has stopped.
+//! A disk without the room for the new tree, and one that fills up right when the validator has stopped.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ostler::protocol::{Reason, State};
 
-use super::house::House;
-use super::places::Mount;
+use super::house::{FILLS, House};
+use super::places::{Mount, is_root};
 
-/// Files of the tree of the checkpoint that is used here.
-const FILES: usize = 252;
+/// Where the repository is on a small disk of its own, with the bytes that a restore of it takes.
+fn small_disk(house: &House) -> (Mount, u64) {
+    let mount = Mount::tmpfs(house.path("ptn"), "size=24m");
+    house.move_in("s");
+    let old = house.picture("ptn/validation");
+    let before = free(house);
+    let record = house.run();
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    let takes = before - free(house);
+    house.reset(&old);
+    (mount, takes)
+}
 
 #[test]
 fn a_disk_that_is_full_at_any_part_of_the_tree_leaves_the_old_state() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: root is needed");
+    if !is_root() {
         return;
     }
     let house = House::new("s");
-    let _mount = Mount::tmpfs(house.path("ptn"), "size=24m");
-    house.move_in("s");
+    let (_mount, takes) = small_disk(&house);
     let old = house.picture("ptn/validation");
-    let mut failed = 0;
+    let filler = house.path("ptn/filler");
     for percent in (0..100).step_by(5) {
-        let staged = house.path("ptn/.ostler-staged-validation");
-        let filler = house.path("ptn/filler");
-        let over = AtomicBool::new(false);
-        let record = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    if staged.exists() && files(&staged) * 100 >= FILES * percent {
-                        return fill(&filler);
-                    }
-                    std::thread::yield_now();
-                }
-            });
-            let record = house.run();
-            over.store(true, Ordering::Relaxed);
-            record
-        });
-        let _ = fs::remove_file(&filler);
-        let at = format!("full at {percent} %: {record:?}");
+        fill(&filler, free(&house) - takes * percent / 100);
+        let record = house.run();
+        fs::remove_file(&filler).unwrap();
+        let at = format!("room for {percent} %: {record:?}");
+        assert_eq!(record.state, State::Failed, "{at}");
+        let failure = record.failure.as_ref().unwrap();
+        assert_eq!(failure.reason, Reason::NoSpace, "{at}");
         assert!(house.runs(), "{at}");
-        // Who fills it is a thread like any other: it may come too late.
-        if record.state == State::Succeeded {
-            assert!(house.is_new(), "{at}");
-        } else {
-            failed += 1;
-            let reason = record.failure.as_ref().unwrap().reason;
-            let told = [Reason::NoSpace, Reason::DataFailed, Reason::Damaged];
-            assert!(told.contains(&reason), "{at}");
-            assert_eq!(house.picture("ptn/validation"), old, "{at}");
-            house.assert_swept(&at);
-        }
+        assert!(
+            record.steps.iter().all(|step| step.name != "stop"),
+            "it was stopped for nothing: {at}"
+        );
+        assert_eq!(house.picture("ptn/validation"), old, "{at}");
+        house.assert_swept(&at);
         house.reset(&old);
     }
+    // The same disk with room enough.
+    assert_eq!(house.run().state, State::Succeeded);
+}
+
+#[test]
+fn how_much_is_missing_is_told_though_the_tree_was_not_made() {
+    if !is_root() {
+        return;
+    }
+    let house = House::new("s");
+    let (_mount, takes) = small_disk(&house);
+    let left = takes / 2;
+    fill(&house.path("ptn/filler"), free(&house) - left);
+    let message = house.run().failure.unwrap().message;
+    let figures: Vec<u64> = message
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [available, needed] = figures[..] else {
+        panic!("{message}");
+    };
     assert!(
-        failed >= 10,
-        "the disk was full in time only {failed} times"
+        available.abs_diff(left) <= 64 * 1024,
+        "{message}, {left} were left"
+    );
+    // Rather too much: how full the last block of a file will be is not known.
+    assert!(
+        (takes..2 * takes).contains(&needed),
+        "{message}, it takes {takes}"
     );
 }
 
-fn files(directory: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => files(&entry.path()),
-            _ => 1,
-        })
-        .sum()
+#[test]
+fn a_disk_that_fills_up_when_the_validator_has_stopped_leaves_the_old_state() {
+    if !is_root() {
+        return;
+    }
+    let house = House::new("s");
+    let (_mount, _) = small_disk(&house);
+    let mut old = house.picture("ptn/validation");
+    let record = house.run_with(FILLS, "1");
+    fs::remove_file(house.path("ptn/filler")).unwrap();
+    assert_eq!(record.state, State::Failed, "{record:?}");
+    assert_eq!(record.failure.as_ref().unwrap().reason, Reason::NoSpace);
+    assert!(house.runs(), "{record:?}");
+    let last = house
+        .picture("ptn/validation")
+        .remove(Path::new("outputs/last"));
+    assert!(last.is_some(), "what it wrote at last is still there");
+    old.insert("outputs/last".into(), last.flatten());
+    assert_eq!(house.picture("ptn/validation"), old, "{record:?}");
+    house.assert_swept("full at the stop");
 }
 
-fn fill(path: &Path) {
-    let Ok(mut file) = File::create(path) else {
-        return;
-    };
-    for size in [1 << 20, 1 << 12] {
-        while file.write_all(&vec![1; size]).is_ok() {}
+fn free(house: &House) -> u64 {
+    let stat = nix::sys::statvfs::statvfs(&house.path("ptn")).unwrap();
+    stat.blocks_available() as u64 * stat.fragment_size() as u64
+}
+
+fn fill(path: &Path, bytes: u64) {
+    let mut file = File::create(path).unwrap();
+    let piece = vec![1; 4096];
+    for _ in 0..bytes / 4096 {
+        file.write_all(&piece).unwrap();
     }
 }

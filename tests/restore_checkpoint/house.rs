@@ -27,6 +27,9 @@ pub const OTHER: &str = "5Hf5gfBKZi1y2FQGiBGeso38GmqRa5JUdyguEvibeYJBEqg2";
 
 const ID: &str = "one";
 
+/// In the environment of the process that restores: the validator writes something when it is stopped, and then the disk is full.
+pub const FILLS: &str = "HOUSE_FILLS";
+
 /// Every file and directory of a tree, by path; a file with its content.
 pub type Picture = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
@@ -210,6 +213,13 @@ impl House {
         self.run_as(None)
     }
 
+    /// Runs it with something in its environment.
+    pub fn run_with(&self, name: &str, value: &str) -> OperationRecord {
+        let output: Output = self.command().env(name, value).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        self.record().unwrap()
+    }
+
     pub fn run_as(&self, user: Option<u32>) -> OperationRecord {
         let mut command = self.command();
         if let Some(user) = user {
@@ -313,6 +323,14 @@ async fn restore(root: &Path) {
     engine.drain(Duration::from_secs(10)).await;
 }
 
+/// Its last words, and not a byte of room after them.
+fn fill_up(root: &Path) {
+    let mut last = File::create(root.join("ptn/validation/outputs/last")).unwrap();
+    last.write_all(&[1; 64 * 1024]).unwrap();
+    let mut filler = File::create(root.join("ptn/filler")).unwrap();
+    while filler.write_all(&[1; 4096]).is_ok() {}
+}
+
 /// Runs while its file is there.
 struct StandIn(PathBuf);
 
@@ -347,7 +365,12 @@ impl Runtime for StandIn {
 
     async fn stop(&self, _grace: Duration) -> Result<Stopped, Error> {
         Ok(match fs::remove_file(&self.0) {
-            Ok(()) => Stopped::Cleanly,
+            Ok(()) => {
+                if std::env::var_os(FILLS).is_some() {
+                    fill_up(self.0.parent().unwrap());
+                }
+                Stopped::Cleanly
+            }
             Err(_) => Stopped::Already,
         })
     }

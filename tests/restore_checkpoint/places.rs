@@ -12,7 +12,7 @@ use super::kill::strike;
 
 const NOBODY: u32 = 65534;
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
         eprintln!("SKIPPED: root is needed");

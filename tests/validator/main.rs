@@ -9,6 +9,8 @@ mod broker;
 mod killed;
 #[path = "../lab/pm2.rs"]
 mod pm2;
+#[path = "../lab/server.rs"]
+mod server;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +21,7 @@ use agent::Agent;
 use broker::Broker;
 use pm2::Pm2;
 use serde_json::{Value, json};
+use server::Server;
 
 /// Miners of the small checkpoint, and of the old state.
 const MINER: &str = "5DE6K842eErCeDcMvodN6EL6AeBomyFtn8FqjgnjzDT75FhE";
@@ -31,6 +34,11 @@ fn checkpoint() -> PathBuf {
 
 /// A validator that runs on an old state under PM2, and the agent that looks after it.
 fn start(lab: &Pm2, more: &str) -> Agent {
+    start_with(lab, more, "")
+}
+
+/// The same with more settings of the validator.
+fn start_with(lab: &Pm2, more: &str, of_validator: &str) -> Agent {
     let checkout = lab.checkout();
     let position = checkout.join(format!("validation/miners/{OTHER}/positions/BTCUSD/closed"));
     fs::create_dir_all(&position).unwrap();
@@ -52,7 +60,7 @@ fn start(lab: &Pm2, more: &str) -> Agent {
     lab.start_validator();
     let workload = lab.config("grace = 20\nready-timeout = 60");
     let mut agent = Agent::new(&format!(
-        "{more}\n{workload}crash-window = 4\nreserve-mib = 1\n"
+        "{more}\n{workload}crash-window = 4\nreserve-mib = 1\n{of_validator}"
     ));
     agent.start();
     agent
@@ -164,8 +172,9 @@ fn a_validator_that_cannot_live_with_the_new_state_gets_the_old_one_back() {
 }
 
 #[test]
-fn a_signed_command_over_mqtt_restores_it_and_an_unsigned_one_does_not() {
+fn a_signed_command_over_mqtt_fetches_and_restores_it_and_an_unsigned_one_does_not() {
     let lab = Pm2::new();
+    let server = Server::start(&checkpoint());
     let broker = Broker::start();
     let keys = tempfile::tempdir().unwrap();
     let run = |words: &[&str]| {
@@ -179,13 +188,14 @@ fn a_signed_command_over_mqtt_restores_it_and_an_unsigned_one_does_not() {
     };
     run(&["openssl", "genpkey", "-algorithm", "ed25519", "-out", "key"]);
     run(&["openssl", "pkey", "-in", "key", "-pubout", "-out", "public"]);
-    let agent = start(
+    let agent = start_with(
         &lab,
         &format!(
             "[device]\nid = \"attic\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n[commands]\ntrusted-keys = [{:?}]\n",
             broker.port,
             keys.path().join("public")
         ),
+        &format!("ca-file = {:?}\n", server.ca_file()),
     );
     agent.wait_until("it has subscribed", |_| broker.logged(&["SUBACK"]) > 0);
     let publish = |message: &str| {
@@ -203,10 +213,10 @@ fn a_signed_command_over_mqtt_restores_it_and_an_unsigned_one_does_not() {
             message,
         ]);
     };
-    let command = |id: &str| {
-        let command = json!({"id": id, "workload": "validator", "args": {"source": checkpoint()}});
-        command.to_string()
-    };
+    let sum = run(&["sha256sum", checkpoint().to_str().unwrap()])[..64].to_owned();
+    // This server breaks off again and again, so it is asked for the rest each time.
+    let args = json!({"source": server.url("broken"), "sha256": sum});
+    let command = |id: &str| json!({"id": id, "workload": "validator", "args": args}).to_string();
     publish(&command("unsigned"));
     let script = "printf 'ostler-command-1\\nattic\\nrestore-checkpoint\\n%s' \"$1\" > message &&
         openssl pkeyutl -sign -rawin -inkey key -in message | openssl base64 -A";
@@ -216,4 +226,9 @@ fn a_signed_command_over_mqtt_restores_it_and_an_unsigned_one_does_not() {
     assert_eq!(record["state"], "succeeded", "{record}\n{}", agent.log());
     assert_eq!(record["origin"], "mqtt");
     assert!(is_new(&lab) && agent.journalled("unsigned").is_none());
+    let served = server.served();
+    assert!(
+        served.len() > 1 && served[1].starts_with("served /broken ") && !served[1].ends_with(" 0"),
+        "it went on where it broke off: {served:?}"
+    );
 }

@@ -5,6 +5,7 @@
 //! lone surrogates all pass. So this reader understands them, and its callers refuse them by path.
 
 mod path;
+mod plain;
 mod python;
 mod reader;
 mod scalar;

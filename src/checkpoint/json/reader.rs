@@ -69,9 +69,14 @@ pub(super) type Result<T> = std::result::Result<T, Fault>;
 impl<R: Read> Reader<R> {
     /// Reads `input`; no single value may take more than `max_record` bytes.
     pub(crate) fn new(input: R, max_record: u64) -> Self {
+        Self::buffered(input, max_record, BUFFER)
+    }
+
+    /// The same with a buffer of `size` bytes: for one of many small files.
+    pub(crate) fn buffered(input: R, max_record: u64, size: usize) -> Self {
         Self {
             input,
-            buffer: vec![0; BUFFER].into(),
+            buffer: vec![0; size].into(),
             at: 0,
             end: 0,
             before: 0,
@@ -129,19 +134,15 @@ impl<R: Read> Reader<R> {
         self.next_key_within(first)
     }
 
-    /// Steps to the value of this key where it is the next one, and stands as `json.dumps` writes it. It need not be found
-    /// where it is: what is between two pieces of the file is left to [`Reader::next_key`].
-    pub(crate) fn step_to(&mut self, name: &str, first: bool) -> bool {
-        let separator: &[u8] = if first { b"\"" } else { b", \"" };
-        let rest = &self.buffer[self.at..self.end];
-        let after = rest
-            .strip_prefix(separator)
-            .and_then(|rest| rest.strip_prefix(name.as_bytes()))
-            .and_then(|rest| rest.strip_prefix(b"\": "));
-        let Some(after) = after else { return false };
-        self.at = self.end - after.len();
-        self.arm();
-        true
+    /// Steps past this text, which leads to the value of a key, where it is what comes next. It need not be found where it
+    /// is: what is between two pieces of the file is left to [`Reader::next_key`].
+    pub(crate) fn step_past(&mut self, lead: &str) -> bool {
+        let is_next = self.buffer[self.at..self.end].starts_with(lead.as_bytes());
+        if is_next {
+            self.at += lead.len();
+            self.arm();
+        }
+        is_next
     }
 
     /// Steps to the next element, or out of the list. `first` says whether none was read yet.
@@ -189,8 +190,11 @@ impl<R: Read> Reader<R> {
             Kind::Object => {
                 self.open_object()?;
                 let mut first = true;
-                while self.next_key(first)?.is_some() {
+                while self.key_follows(first)? {
                     first = false;
+                    self.arm();
+                    self.skip_text()?;
+                    self.colon()?;
                     self.skip()?;
                 }
             }
@@ -202,7 +206,11 @@ impl<R: Read> Reader<R> {
                     self.skip()?;
                 }
             }
-            _ => {
+            Kind::Text => {
+                self.arm();
+                self.skip_text()?;
+            }
+            Kind::Null | Kind::Bool | Kind::Number => {
                 self.value()?;
             }
         }
@@ -268,11 +276,21 @@ impl<R: Read> Reader<R> {
     }
 
     fn next_key_within(&mut self, first: bool) -> Result<Option<Text>> {
+        if !self.key_follows(first)? {
+            return Ok(None);
+        }
+        let key = self.text()?;
+        self.colon()?;
+        Ok(Some(key))
+    }
+
+    /// Steps to the next key, or out of the object.
+    fn key_follows(&mut self, first: bool) -> Result<bool> {
         self.skip_space()?;
         match (self.peek()?, first) {
             (Some(b'}'), _) => {
                 self.close();
-                return Ok(None);
+                return Ok(false);
             }
             (_, true) => {}
             (Some(b','), false) => {
@@ -284,13 +302,16 @@ impl<R: Read> Reader<R> {
         if self.peek()? != Some(b'"') {
             return Err(self.wrong("a key in double quotes is expected here"));
         }
-        let key = self.text()?;
+        Ok(true)
+    }
+
+    fn colon(&mut self) -> Result<()> {
         self.skip_space()?;
         if self.peek()? != Some(b':') {
             return Err(self.wrong("a colon is expected here"));
         }
         self.at += 1;
-        Ok(Some(key))
+        Ok(())
     }
 
     // === bytes ===

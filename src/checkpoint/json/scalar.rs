@@ -2,16 +2,39 @@
 
 use std::io::Read;
 
-use super::reader::Result;
-use super::{Number, Reader, Text};
+use super::plain::{Form, Plain};
+use super::reader::{Fault, Result};
+use super::{Number, Reader, Text, push_float, push_number};
 
 /// CPython refuses to convert longer integers (`sys.int_info.default_max_str_digits`).
 const MAX_DIGITS: usize = 4300;
 
 impl<R: Read> Reader<R> {
     pub(super) fn text(&mut self) -> Result<Text> {
-        self.at += 1;
         let mut lone = Vec::new();
+        self.read_text(&mut lone)?;
+        match std::str::from_utf8(&self.scratch) {
+            Ok(characters) => Ok(Text::new(characters.to_owned(), lone)),
+            Err(_) => Err(self.not_unicode()),
+        }
+    }
+
+    /// Reads past a string.
+    pub(super) fn skip_text(&mut self) -> Result<()> {
+        self.read_text(&mut Vec::new())?;
+        match std::str::from_utf8(&self.scratch) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.not_unicode()),
+        }
+    }
+
+    fn not_unicode(&self) -> Fault {
+        self.wrong("the string that ends here is not UTF-8")
+    }
+
+    /// Reads a string to `scratch`.
+    fn read_text(&mut self, lone: &mut Vec<(usize, u16)>) -> Result<()> {
+        self.at += 1;
         self.scratch.clear();
         loop {
             let rest = &self.buffer[self.at..self.end];
@@ -28,21 +51,17 @@ impl<R: Read> Reader<R> {
                 }
                 Some((stop, b'"')) => {
                     self.at += stop + 1;
-                    break;
+                    return Ok(());
                 }
                 Some((stop, b'\\')) => {
                     self.at += stop + 1;
-                    self.escape(&mut lone)?;
+                    self.escape(lone)?;
                 }
                 Some((stop, _)) => {
                     self.at += stop;
                     return Err(self.wrong("a control character inside a string"));
                 }
             }
-        }
-        match std::str::from_utf8(&self.scratch) {
-            Ok(characters) => Ok(Text::new(characters.to_owned(), lone)),
-            Err(_) => Err(self.wrong("the string that ends here is not UTF-8")),
         }
     }
 
@@ -163,19 +182,36 @@ impl<R: Read> Reader<R> {
         self.parsed(integer)
     }
 
-    /// A number as most are, `-12` or `0.25e-07`, that is in the buffer with what follows it; all else takes the long way.
+    /// A number as most are, that is in the buffer with what follows it; all else takes the long way.
     fn plain_number(&mut self) -> Option<Number> {
         let rest = &self.buffer[self.at..self.end];
-        let length = rest
-            .iter()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))?;
-        let text = &rest[..length];
-        let number = match plain(text)? {
-            Plain::Integer => Number::Integer(integer(text)),
-            Plain::Float => Number::Float(std::str::from_utf8(text).ok()?.parse().ok()?),
+        let plain = Plain::scan(rest)?;
+        let number = match plain.form {
+            Form::Integer(integer) => Number::Integer(integer),
+            Form::Float => Number::Float(plain.float(rest)?),
         };
-        self.at += length;
+        self.at += plain.length;
         Some(number)
+    }
+
+    /// Copies the next number to `out` as Python would write it. `None` where it is not a finite number as most are; then
+    /// nothing was read.
+    pub(crate) fn copy_plain_number(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let rest = &self.buffer[self.at..self.end];
+        let plain = Plain::scan(rest)?;
+        if plain.is_as_python_writes_it {
+            out.extend_from_slice(&rest[..plain.length]);
+        } else {
+            match plain.form {
+                Form::Integer(integer) => push_number(out, &Number::Integer(integer)),
+                Form::Float => {
+                    let float = plain.float(rest).filter(|float| float.is_finite())?;
+                    push_float(out, float);
+                }
+            }
+        }
+        self.at += plain.length;
+        Some(())
     }
 
     fn parsed(&self, integer: bool) -> Result<Number> {
@@ -226,54 +262,5 @@ impl<R: Read> Reader<R> {
             self.at += 1;
         }
         Ok(meaning)
-    }
-}
-
-enum Plain {
-    Integer,
-    Float,
-}
-
-/// What a number is by JSON's grammar; `None` for what is none, and for integers of more than 18 digits.
-fn plain(text: &[u8]) -> Option<Plain> {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(unsigned);
-    if whole == 0 || (whole > 1 && unsigned[0] == b'0') {
-        return None;
-    }
-    let mut rest = &unsigned[whole..];
-    if rest.is_empty() {
-        return (whole <= 18).then_some(Plain::Integer);
-    }
-    if let Some(decimals) = rest.strip_prefix(b".") {
-        let count = digits(decimals);
-        rest = &decimals[count..];
-        if count == 0 {
-            return None;
-        }
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'+' | b'-', exponent @ ..] => exponent,
-            _ => exponent,
-        };
-        rest = &exponent[digits(exponent)..];
-        if exponent.len() == rest.len() {
-            return None;
-        }
-    }
-    rest.is_empty().then_some(Plain::Float)
-}
-
-/// The value of at most 18 digits.
-fn integer(text: &[u8]) -> i64 {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let value = digits
-        .iter()
-        .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-    match text.first() {
-        Some(b'-') => -value,
-        _ => value,
     }
 }

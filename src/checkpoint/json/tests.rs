@@ -194,3 +194,89 @@ proptest::proptest! {
         proptest::prop_assert_eq!(back.to_bits(), float.to_bits());
     }
 }
+
+/// The quick way of a number that is copied, where it takes one. One that ends with the text never does.
+fn copied(text: &str) -> Option<String> {
+    let text = format!("{text},");
+    let mut reader = Reader::new(text.as_bytes(), LARGE);
+    reader.head().unwrap();
+    let mut out = Vec::new();
+    reader.copy_plain_number(&mut out)?;
+    assert_eq!(reader.offset() as usize, text.len() - 1, "{text}");
+    Some(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_number_that_is_copied_quickly_is_what_the_long_way_makes_of_it() {
+    let shapes = [
+        "0",
+        "-0",
+        "1",
+        "-17",
+        "012",
+        "1.",
+        ".5",
+        "-",
+        "1e5",
+        "1e",
+        "1.5e-07",
+        "0.1e+3",
+        "00.1",
+        "0.0",
+        "-0.0",
+        "0.00",
+        "0.10",
+        "12.0",
+        "0.0001",
+        "0.00010",
+        "0.00001",
+        "0.00012345",
+        "999999999999999.0",
+        "99999999999999.9",
+        "1000000000000000.0",
+        "123456789012345678",
+        "1234567890123456789",
+        "0.12345678901234567890",
+        "9007199254740993.0",
+        "0.9946390274885941",
+        "900719925474099.3",
+        "900719925474099.31",
+        "1e400",
+        "5e-324",
+        "1-2",
+        "1.2.3",
+        "0.100000000000000005",
+    ];
+    for text in shapes {
+        if let Some(quick) = copied(text) {
+            assert_eq!(quick, again(text), "{text}");
+        }
+    }
+    for text in ["-17", "0.0", "12.0", "0.00012345", "99999999999999.9"] {
+        assert!(copied(text).is_some(), "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_decimal_is_copied_as_the_long_way_has_it(
+        digits in 0_u64..10_000_000_000_000_000_000,
+        decimals in 1_usize..22,
+        zeros in 0_usize..6,
+        negative: bool,
+    ) {
+        let digits = format!("{digits:0decimals$}{}", "0".repeat(zeros));
+        let digits = format!("{:0>1$}", digits, decimals + 1);
+        let (whole, rest) = digits.split_at(digits.len() - decimals);
+        let sign = if negative { "-" } else { "" };
+        let whole = match whole.trim_start_matches('0') {
+            "" => "0",
+            whole => whole,
+        };
+        for text in [format!("{sign}{whole}.{rest}"), format!("{sign}{whole}")] {
+            if let Some(quick) = copied(&text) {
+                proptest::prop_assert_eq!(&quick, &again(&text), "{}", text);
+            }
+        }
+    }
+}

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::{self, Checkpoint, Findings, Layout, Progress, Report, Rules, check};
+use crate::checkpoint::{
+    self, Checkpoint, Findings, Layout, Progress, Report, Rules, Target, Written, check, stage,
+};
 use crate::data::{Control, Interrupted};
 use crate::operation::arguments::RestoreCheckpoint;
 use crate::operation::validator::Validator;
@@ -39,6 +41,8 @@ impl Where {
 pub(super) struct Judged {
     pub checkpoint: Checkpoint,
     pub report: Report,
+    /// The new tree, where one was to be made and nothing speaks against it.
+    pub written: Option<Written>,
 }
 
 /// The rules for a validator whose code is of this release.
@@ -72,12 +76,13 @@ fn refuse_version(why: &str) -> Failure {
     Failure::new(Reason::ConditionsNotMet, message)
 }
 
-/// Opens and checks it, against the state in `live`.
+/// Opens and checks it, against the state in `live`, and makes the new tree `into` of it on the way.
 pub(super) fn judge(
     place: &Where,
     sha256: Option<&Sha256>,
     rules: &Rules,
     live: Option<&Path>,
+    into: Option<&Target<'_>>,
     control: &mut Control,
 ) -> Result<Judged, Failure> {
     let checkpoint = place.open().map_err(|error| failure_of(&error))?;
@@ -93,14 +98,19 @@ pub(super) fn judge(
     }
     // It is read for its version first, and then all of it.
     control.expect(checkpoint.bytes());
-    let report = watched(control, |listener| {
-        check(&checkpoint, rules, live, listener)
+    let (report, written) = watched(control, |listener| match into {
+        Some(into) => stage(&checkpoint, rules, live, into, listener),
+        None => check(&checkpoint, rules, live, listener).map(|report| (report, None)),
     })?;
-    Ok(Judged { checkpoint, report })
+    Ok(Judged {
+        checkpoint,
+        report,
+        written,
+    })
 }
 
 /// Does work on a checkpoint that tells its progress, and ends with the control.
-pub(super) fn watched<T>(
+fn watched<T>(
     control: &mut Control,
     work: impl FnOnce(checkpoint::Listener<'_>) -> Result<T, checkpoint::Error>,
 ) -> Result<T, Failure> {
@@ -146,8 +156,8 @@ pub(super) fn failure_of(error: &checkpoint::Error) -> Failure {
         | Error::EncodedTwice { .. }
         | Error::Syntax { .. }
         | Error::Unfinished { .. }
-        | Error::NotAnObject { .. } => Reason::Damaged,
-        Error::Unsound { .. } | Error::Changed { .. } => Reason::Unsound,
+        | Error::NotAnObject { .. }
+        | Error::Corrupted { .. } => Reason::Damaged,
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             Reason::NoSpace
         }

@@ -22,6 +22,7 @@ use super::labour::Limits;
 use super::snapshot::{arm, still_stopped, whole};
 use super::validator::Validator;
 use super::{power, restore};
+use crate::checkpoint::Target;
 use crate::data::Control;
 use crate::protocol::{Failure, Found, Reason};
 use judge::Judged;
@@ -63,6 +64,11 @@ async fn restore_from(
     source: &fetch::Found,
 ) -> Result<(), Failure> {
     let place = Place::find(validator)?;
+    // Two at once would make the same tree.
+    let exclusive = match context.record.dry_run {
+        true => None,
+        false => Some(Exclusive::demand(validator)?),
+    };
     let judged = check(context, validator, &place, asked, source).await?;
     let mut output = judge::told(&judged);
     output["engine"] = match asked.engine {
@@ -71,12 +77,11 @@ async fn restore_from(
     };
     context.record.output = Some(output);
     judge::insist(&judged)?;
-    if context.record.dry_run {
+    let Some(exclusive) = exclusive else {
         context.record.changed = Some(false);
         return Ok(());
-    }
-    let exclusive = Exclusive::demand(validator)?;
-    let staging = stage(context, validator, place, asked.engine, judged).await?;
+    };
+    let staging = stage(context, validator, place, judged).await?;
     tell(context, "companions", json!(staging.companions));
     tell(context, "written", json!(staging.written));
     replace(context, validator, found, exclusive, staging).await
@@ -89,6 +94,7 @@ fn tell(context: &mut Context, key: &str, value: Value) {
     }
 }
 
+/// Checks all of it, and makes the new tree on the way, beside the live one; the validator runs meanwhile.
 async fn check(
     context: &mut Context,
     validator: &Validator,
@@ -100,10 +106,21 @@ async fn check(
         Engine::Native => judge::rules(validator, asked)?,
         Engine::Upstream => script::rules(asked),
     };
-    let live = place.existing().map(ToOwned::to_owned);
+    let makes = !context.record.dry_run && asked.engine == Engine::Native;
     let (file, sha256) = (source.place(), asked.sha256.clone());
+    let (plan, place) = (validator.clone(), place.clone());
     let work = move |control: &mut Control| {
-        let judged = judge::judge(&file, sha256.as_ref(), &rules, live.as_deref(), control)?;
+        let owner = match makes {
+            true => Some(staging::make_way(&plan, &place, control)?),
+            false => None,
+        };
+        let into = owner.as_ref().map(|owner| Target {
+            root: &place.staged,
+            owner,
+            reserve: plan.reserve,
+        });
+        let (live, into) = (place.existing(), into.as_ref());
+        let judged = judge::judge(&file, sha256.as_ref(), &rules, live, into, control)?;
         let detail = format!(
             "{} problems, {} warnings",
             judged.report.problems.total, judged.report.warnings.total
@@ -122,17 +139,16 @@ async fn check(
     )
 }
 
-/// Makes the new tree beside the live one; the validator runs meanwhile.
+/// Completes the new tree beside the live one; the validator still runs.
 async fn stage(
     context: &mut Context,
     validator: &Validator,
     place: Place,
-    engine: Engine,
-    judged: Judged,
+    mut judged: Judged,
 ) -> Result<Staging, Failure> {
-    let maker = match engine {
-        Engine::Native => Maker::Native(Box::new(judged)),
-        Engine::Upstream => script::run(context, validator, &place, judged).await?,
+    let maker = match judged.written.take() {
+        Some(written) => Maker::Native(written),
+        None => script::run(context, validator, &place, judged).await?,
     };
     let name = backup_name(context);
     let (validator, cancelled) = (validator.clone(), context.cancelled.clone());

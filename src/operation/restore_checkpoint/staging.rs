@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::judge::{Judged, failure_of, watched};
+use super::judge::failure_of;
 use super::place::{Backup, Place};
-use crate::checkpoint::{
-    COMPANIONS, Companion, Fingerprint, Layout, Owner, Written, settle_companions, write,
-};
+use crate::checkpoint::{COMPANIONS, Companion, Layout, Owner, Written, settle_companions};
 use crate::data::{Carry, Control, Error, Exchange, space, tree};
 use crate::operation::labour;
 use crate::operation::validator::Validator;
@@ -69,14 +67,26 @@ pub(super) struct Staging {
 
 /// What the bytes of a tree come from.
 pub(super) enum Maker {
-    /// Written here from the checkpoint.
-    Native(Box<Judged>),
+    /// Written here from the checkpoint, in its place.
+    Native(Written),
     /// Made by the validator's own script, and checked.
     Script(PathBuf, Written),
 }
 
+/// Makes way for a new tree in `place`, and says whom it belongs to.
+pub(super) fn make_way(
+    validator: &Validator,
+    place: &Place,
+    control: &mut Control,
+) -> Result<Owner, Failure> {
+    let told = |error: Error| labour::failure_of(&error);
+    Exchange::refuse_pending(&validator.journal()).map_err(told)?;
+    tree::discard(&place.staged, control).map_err(told)?;
+    place.owner(validator)
+}
+
 impl Staging {
-    /// Makes the tree and makes it last; on any failure nothing of it stays.
+    /// Completes the tree by what is beside the checkpoint; on any failure nothing of it stays.
     pub fn build(
         validator: &Validator,
         place: Place,
@@ -101,13 +111,12 @@ impl Staging {
         control: &mut Control,
     ) -> Result<Self, Failure> {
         let told = |error: Error| labour::failure_of(&error);
-        Exchange::refuse_pending(&validator.journal()).map_err(told)?;
-        tree::discard(&place.staged, control).map_err(told)?;
         let owner = place.owner(validator)?;
         let backup = place.backup(name, &owner).map_err(told)?;
         let written = match maker {
-            Maker::Native(judged) => make(validator, &place, &owner, &judged, control)?,
+            Maker::Native(written) => written,
             Maker::Script(made, written) => {
+                make_way(validator, &place, control)?;
                 tree::rename_or_copy(&made, &place.staged, control).map_err(told)?;
                 // The rest of the copy has done its work.
                 if let Some(copy) = made.parent() {
@@ -196,39 +205,6 @@ impl Staging {
         };
         dressed().map_err(Error::io("set owner of", path))
     }
-}
-
-/// Writes the tree of a checkpoint and reads it again.
-fn make(
-    validator: &Validator,
-    place: &Place,
-    owner: &Owner,
-    judged: &Judged,
-    control: &mut Control,
-) -> Result<Written, Failure> {
-    control.expect(judged.checkpoint.bytes());
-    let parent = place.staged.parent().unwrap_or(&validator.directory);
-    let bytes = judged
-        .report
-        .summary
-        .tree_bytes
-        .saturating_add(validator.reserve);
-    space::require(parent, bytes, judged.report.summary.files)
-        .map_err(|error| labour::failure_of(&error))?;
-    let staged = &place.staged;
-    let written = watched(control, |listener| {
-        write(&judged.checkpoint, &judged.report, staged, owner, listener)
-    })?;
-    let read = Fingerprint::of(staged)
-        .map_err(|(path, error)| labour::failure_of(&Error::io("read again", &path)(error)))?;
-    if read != written.fingerprint {
-        let message = format!(
-            "{} does not hold what was written to it: look at the disk (dmesg, smartctl)",
-            staged.display()
-        );
-        return Err(Failure::new(Reason::Damaged, message));
-    }
-    Ok(written)
 }
 
 /// What is taken over: all that the new tree does not have itself. Ledgers in the form of another release are not: they

@@ -1,5 +1,7 @@
 //! Checkpoints through the engine, onto real directories; the real PM2 has its own suite.
 
+mod conditions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

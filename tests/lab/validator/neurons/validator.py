@@ -58,6 +58,17 @@ def load():
     return count
 
 
+def note(what):
+    """When it begins and when it ends, by the clock that all processes of a host share."""
+    with open(ROOT / "lives", "a") as lives:
+        lives.write(f"{what} {time.monotonic()}\n")
+
+
+def interrupted(number, frame):
+    note("end")
+    signal.default_int_handler(number, frame)
+
+
 def leave_one_behind():
     """A process that has left its parent and its session; there is no moment at which a SIGINT would end it."""
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -71,7 +82,9 @@ def leave_one_behind():
         time.sleep(1)
 
 
+note("begin")
 behaviour = words()
+signal.signal(signal.SIGINT, interrupted)
 # Who sees the start noted may count on this.
 if "stubborn" in behaviour:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,94 @@
+//! Checking a checkpoint and writing its tree in one pass.
+//!
+//! Most of the time goes into reading the file, so it is read once: the tree is made while the check goes on, in a place
+//! that nobody looks at, and it stays only where all of the check was without a problem.
+
+use std::fs;
+use std::path::Path;
+use std::thread::scope;
+
+use super::behind::Behind;
+use super::check::choose_layout;
+use super::fingerprint::Fingerprint;
+use super::pass::{joined, pass};
+use super::tree::{Owner, Tree, sync};
+use super::walk::Listener;
+use super::{Checkpoint, Error, Report, Rules, Written};
+
+/// Where a tree is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The directory to make.
+    pub root: &'a Path,
+    /// Whom the tree belongs to.
+    pub owner: &'a Owner,
+    /// Bytes that the filesystem has to have left when the tree is there.
+    pub reserve: u64,
+}
+
+/// As [`super::check`], and where that finds no problem the `validation` tree is made too: it is durable, and what can be
+/// read of it is what was written. Until then, and for ever where there is a problem, nobody is to take it for a tree.
+///
+/// # Errors
+/// Those of [`super::check`], and what keeps the tree from being written. On an error, and where there is a problem,
+/// nothing stays of it. If it is there already, that is left alone.
+pub fn stage(
+    checkpoint: &Checkpoint,
+    rules: &Rules,
+    on_disk: Option<&Path>,
+    into: &Target<'_>,
+    listener: Listener<'_>,
+) -> Result<(Report, Option<Written>), Error> {
+    let choice = choose_layout(checkpoint, rules)?;
+    let tree = Tree::create(into)?;
+    let staged = scope(|scope| {
+        let (mut behind, writer) = Behind::before(scope, tree);
+        let passed = pass(
+            checkpoint,
+            rules,
+            choice.layout,
+            on_disk,
+            &mut behind,
+            listener,
+        )
+        .and_then(|passed| behind.finish().map(|()| passed));
+        // Its own error comes first: that it has ended is all that the pass knows of it.
+        let tree = joined(writer)?;
+        let report = choice.report(rules, passed?, tree.measure());
+        let written = match report.is_sound() {
+            true => Some(tree.finish()?),
+            false => None,
+        };
+        Ok((report, written))
+    });
+    let staged = staged.and_then(|(report, written)| {
+        if let Some(written) = &written {
+            make_last(into.root, &written.fingerprint)?;
+        }
+        Ok((report, written))
+    });
+    if !matches!(staged, Ok((_, Some(_)))) {
+        // Best effort: half a tree is of no use, and the caller hears of the first failure.
+        let _ = fs::remove_dir_all(into.root);
+    }
+    staged
+}
+
+/// Makes a tree durable, and reads it again meanwhile.
+fn make_last(root: &Path, written: &Fingerprint) -> Result<(), Error> {
+    let read = scope(|scope| {
+        let reader = scope.spawn(|| Fingerprint::of(root));
+        sync(root)?;
+        joined(reader).map_err(|(path, source)| Error::Io {
+            action: "read again",
+            path,
+            source,
+        })
+    })?;
+    match read == *written {
+        true => Ok(()),
+        false => Err(Error::Corrupted {
+            path: root.to_owned(),
+        }),
+    }
+}

@@ -18,7 +18,7 @@ use super::super::store::Store;
 use super::Uploaded;
 use super::desk::Desk;
 use super::remote::Remote;
-use super::shipment::{Item, Shipment};
+use super::shipment::{Naming, Shipment};
 
 /// The name of the mark of completeness.
 pub(super) const COMPLETE: &str = "COMPLETE";
@@ -116,12 +116,12 @@ impl Upload<'_> {
         let to = format!("{}/{folder}", self.identity.directory(name, workload)?);
         let wanted = self.shipment(&self.database(shard)?)?;
         let there = self.remote.list(&to, None, control)?;
-        let missing = wanted.select(|name, item| there.get(name) != Some(&item.size));
+        let missing = wanted.select(|_, file| there.get(&wanted.name(file)) != Some(&file.size));
         let mut uploaded = Uploaded {
-            objects: wanted.0.len(),
-            sent: missing.0.len(),
+            objects: wanted.len(),
+            sent: missing.len(),
             sent_bytes: missing.load().bytes,
-            already: there.contains_key(COMPLETE) && missing.0.is_empty(),
+            already: there.contains_key(COMPLETE) && missing.is_empty(),
             ..Uploaded::default()
         };
         if plan || uploaded.already {
@@ -163,34 +163,19 @@ impl Upload<'_> {
         })
     }
 
-    fn shipment(&self, database: &RelativePath) -> Result<Shipment, Error> {
+    fn shipment(&self, database: &RelativePath) -> Result<Shipment<'_>, Error> {
         let data = self.store.snapshot(&self.manifest.name).join("data");
-        let mut shipment = Shipment::default();
-        for file in &self.manifest.files {
-            if file.blake3.is_none() || !file.path.is_within(database) {
-                continue;
-            }
-            let path = file.path.as_str();
-            let name = match database.is_root() {
-                true => path,
-                false => path
-                    .strip_prefix(database.as_str())
-                    .and_then(|rest| rest.strip_prefix('/'))
-                    .unwrap_or(path),
-            };
-            if name == COMPLETE {
-                return Err(Error::BadName {
-                    what: "file of a Harmony database",
-                    shown: path.to_owned(),
-                    problem: "it is the mark of completeness",
-                });
-            }
-            let item = Item {
-                path: file.path.below(&data),
-                size: file.size,
-            };
-            shipment.0.insert(name.to_owned(), item);
+        let shipment = Shipment::new(self.manifest, data, Naming::Below(database.clone()));
+        let mark = shipment
+            .files()
+            .find(|(_, file)| shipment.name(file) == COMPLETE);
+        match mark {
+            None => Ok(shipment),
+            Some((_, file)) => Err(Error::BadName {
+                what: "file of a Harmony database",
+                shown: file.path.to_string(),
+                problem: "it is the mark of completeness",
+            }),
         }
-        Ok(shipment)
     }
 }

@@ -8,9 +8,9 @@ use super::super::manifest::Manifest;
 use super::super::store::Store;
 use super::Uploaded;
 use super::desk::Desk;
-use super::publish::{Content, OBJECTS, Published, contents, latest_path, manifest_path, object};
+use super::publish::{OBJECTS, Objects, Published, latest_path, manifest_path};
 use super::remote::Remote;
-use super::shipment::{Item, Shipment};
+use super::shipment::{Naming, Shipment};
 
 pub(super) struct Upload<'a> {
     pub remote: &'a Remote,
@@ -37,13 +37,17 @@ impl Upload<'_> {
             });
         }
         let wanted = self.shipment();
-        let there = self.remote.list(OBJECTS, None, control)?;
-        let missing = wanted.select(|name, item| there.get(name) != Some(&item.size));
+        let there = Objects::list(self.remote, control)?;
+        let missing = wanted.select(|_, file| {
+            let there = file.blake3.and_then(|hash| there.size(&hash));
+            there != Some(file.size)
+        });
+        drop(there);
         let mut uploaded = Uploaded {
-            objects: wanted.0.len(),
-            sent: missing.0.len(),
+            objects: wanted.len(),
+            sent: missing.len(),
             sent_bytes: missing.load().bytes,
-            already: already && missing.0.is_empty(),
+            already: already && missing.is_empty(),
             ..Uploaded::default()
         };
         if plan {
@@ -51,27 +55,18 @@ impl Upload<'_> {
         }
         missing.send(self.remote, self.desk, OBJECTS, control)?;
         // What an interrupted upload left behind has its size, and was never compared.
-        let doubtful = wanted.select(|name, _| {
-            let hash = name.rsplit('/').next().unwrap_or_default();
-            missing.0.contains_key(name) || !published.names(hash)
+        let doubtful = wanted.select(|at, file| {
+            let named = file.blake3.is_some_and(|hash| published.names(&hash));
+            missing.has(at) || !named
         });
         uploaded.compared_by = doubtful.settle(self.remote, self.desk, OBJECTS, control)?;
         self.publish(&published, control)?;
         Ok(uploaded)
     }
 
-    fn shipment(&self) -> Shipment {
+    fn shipment(&self) -> Shipment<'_> {
         let data = self.store.snapshot(&self.manifest.name).join("data");
-        let item = |content: Content| Item {
-            path: content.path.below(&data),
-            size: content.size,
-        };
-        let contents = contents(self.manifest).into_iter();
-        Shipment(
-            contents
-                .map(|(hash, content)| (object(&hash), item(content)))
-                .collect(),
-        )
+        Shipment::new(self.manifest, data, Naming::Objects)
     }
 
     /// From here on it can be fetched.

@@ -1,6 +1,6 @@
 //! What is published: the manifests in the bucket, mirrored to the desk and read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -50,6 +50,46 @@ pub(super) fn contents(manifest: &Manifest) -> BTreeMap<String, Content> {
         .collect()
 }
 
+/// The objects of a bucket by their hashes, each with its size; there may be a hundred thousand.
+#[derive(Debug, Default)]
+pub(super) struct Objects(Vec<([u8; blake3::OUT_LEN], u64)>);
+
+impl Objects {
+    /// Those that are there. What has another name is not ours.
+    pub fn list(remote: &Remote, control: &mut Control) -> Result<Self, Error> {
+        let add = |objects: &mut Self, path: &str, size| {
+            let hash = hash_of(path).and_then(|hash| blake3::Hash::from_hex(hash).ok());
+            objects.0.extend(hash.map(|hash| (*hash.as_bytes(), size)));
+        };
+        let mut objects = remote.list_into(OBJECTS, None, control, Self::default(), add)?;
+        objects.0.sort_unstable();
+        Ok(objects)
+    }
+
+    /// The size of an object that is there.
+    pub fn size(&self, hash: &blake3::Hash) -> Option<u64> {
+        let found = self
+            .0
+            .binary_search_by_key(hash.as_bytes(), |(hash, _)| *hash);
+        found.ok().map(|at| self.0[at].1)
+    }
+
+    /// Every one.
+    pub fn iter(&self) -> impl Iterator<Item = (blake3::Hash, u64)> + '_ {
+        let objects = self.0.iter();
+        objects.map(|(hash, size)| (blake3::Hash::from_bytes(*hash), *size))
+    }
+}
+
+/// The hash of an object by its path; nothing else is one of ours.
+fn hash_of(path: &str) -> Option<&str> {
+    let (fan, hash) = path.split_once('/')?;
+    let lower = hash
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    (lower && hash.len() == 64 && hash.get(..2) == Some(fan)).then_some(hash)
+}
+
 /// A published snapshot, without its list of files: there may be many, and each list may be long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -69,8 +109,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Published {
     entries: Vec<Entry>,
-    /// Every content that one of them names: it was compared before that one was published.
-    pub named: HashSet<blake3::Hash>,
+    /// Every content that one of them names, in order: it was compared before that one was published.
+    named: Vec<[u8; blake3::OUT_LEN]>,
     /// Files that should be manifests and cannot be read, and why.
     pub unreadable: Vec<String>,
 }
@@ -102,7 +142,10 @@ impl Published {
 
     fn add(&mut self, workload: Name, manifest: Manifest) {
         let filled = manifest.files.iter().filter(|file| file.size > 0);
-        self.named.extend(filled.filter_map(|file| file.blake3));
+        self.named
+            .extend(filled.filter_map(|file| file.blake3.map(|hash| *hash.as_bytes())));
+        self.named.sort_unstable();
+        self.named.dedup();
         self.entries.push(Entry {
             workload,
             name: manifest.name,
@@ -128,8 +171,8 @@ impl Published {
     }
 
     /// Whether a manifest names this content.
-    pub fn names(&self, hash: &str) -> bool {
-        blake3::Hash::from_hex(hash).is_ok_and(|hash| self.named.contains(&hash))
+    pub fn names(&self, hash: &blake3::Hash) -> bool {
+        self.named.binary_search(hash.as_bytes()).is_ok()
     }
 }
 
@@ -152,4 +195,24 @@ fn names(directory: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_an_object_of_ours_can_be_removed() {
+        let hash = blake3::hash(b"x").to_hex();
+        assert_eq!(hash_of(&object(&hash)), Some(hash.as_str()));
+        for other in [
+            hash.as_str(),
+            &format!("00/{hash}"),
+            &format!("{}/{}", &hash[..2], &hash[..63]),
+            "../x",
+            "notes.txt",
+        ] {
+            assert_eq!(hash_of(other), None, "{other}");
+        }
+    }
 }

@@ -77,7 +77,6 @@ pub(super) struct Ended {
     action: &'static str,
     about: String,
     pub code: i32,
-    pub output: Vec<u8>,
     pub compared_by: Option<String>,
     complaints: String,
 }
@@ -110,7 +109,23 @@ impl Drop for Running {
 
 impl Rclone {
     /// Runs it to its end, whatever that is; an error is what kept it from running or made us end it.
-    pub fn run(&self, call: Call, control: &mut Control) -> Result<Ended, Error> {
+    pub fn run(&self, call: Call, control: &mut Control) -> Result<(Ended, Vec<u8>), Error> {
+        let whole = |pipe: &mut dyn Read| {
+            let mut content = Vec::new();
+            // What could be read is what is judged.
+            let _ = pipe.read_to_end(&mut content);
+            content
+        };
+        self.run_reading(call, control, whole)
+    }
+
+    /// The same with `read` at work on what it writes while it writes it, on a thread of its own: a listing is long.
+    pub fn run_reading<T: Send + 'static>(
+        &self,
+        call: Call,
+        control: &mut Control,
+        read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+    ) -> Result<(Ended, T), Error> {
         let mut command = self.command(&call);
         let child = command.spawn().map_err(|source| Error::NoRclone {
             program: self.program.clone(),
@@ -118,24 +133,28 @@ impl Rclone {
         })?;
         let mut running = Running(child);
         let said = Arc::new(Mutex::new(Report::default()));
-        let output = collect(running.0.stdout.take());
+        let output = collect(running.0.stdout.take(), read);
         let silence = listen(running.0.stderr.take(), said.clone());
         let code = self.watch(&call, &mut running, &said, control)?;
         // Only what it started itself could still hold the pipes, and it starts nothing that outlives it.
-        let output = output.recv_timeout(LAST_WORDS).unwrap_or_default();
+        let output = output.recv_timeout(LAST_WORDS);
         let _ = silence.recv_timeout(LAST_WORDS);
-        if output.len() as u64 >= MOST_OUTPUT {
-            return Err(failed(&call, "it says more than can be true".to_owned()));
-        }
+        let output = match output {
+            Ok((output, true)) => output,
+            Ok((_, false)) => {
+                return Err(failed(&call, "it says more than can be true".to_owned()));
+            }
+            Err(_) => return Err(failed(&call, "what it says does not end".to_owned())),
+        };
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Ended {
+        let ended = Ended {
             action: call.action,
             about: call.about,
             code,
-            output,
             compared_by: said.compared_by.clone(),
             complaints: said.complaints(),
-        })
+        };
+        Ok((ended, output))
     }
 
     fn command(&self, call: &Call) -> Command {
@@ -230,17 +249,25 @@ fn code_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or(-1)
 }
 
-/// Reads a pipe to its end on a thread of its own.
-fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+/// Reads a pipe to its end on a thread of its own; says what `read` made of it, and whether that was all.
+fn collect<T: Send + 'static>(
+    pipe: Option<impl Read + Send + 'static>,
+    read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+) -> Receiver<(T, bool)> {
     let (sender, receiver) = sync_channel(1);
     thread::spawn(move || {
-        let mut content = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What could be read is what is judged.
-            let _ = pipe.by_ref().take(MOST_OUTPUT).read_to_end(&mut content);
-            let _ = io::copy(&mut pipe, &mut io::sink());
-        }
-        let _ = sender.send(content);
+        let output = match pipe {
+            Some(pipe) => {
+                let mut most = pipe.take(MOST_OUTPUT);
+                let output = read(&mut most);
+                let _ = io::copy(&mut most, &mut io::sink());
+                let all = most.limit() > 0;
+                let _ = io::copy(&mut most.into_inner(), &mut io::sink());
+                (output, all)
+            }
+            None => (read(&mut io::empty()), true),
+        };
+        let _ = sender.send(output);
     });
     receiver
 }

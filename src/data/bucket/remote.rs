@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::super::control::Control;
@@ -74,20 +75,37 @@ impl Remote {
         depth: Option<u32>,
         control: &mut Control,
     ) -> Result<HashMap<String, u64>, Error> {
+        let add = |files: &mut HashMap<String, u64>, path: &str, size| {
+            files.insert(path.to_owned(), size);
+        };
+        self.list_into(directory, depth, control, HashMap::new(), add)
+    }
+
+    /// The same, given to `add` one by one: of a hundred thousand files the text alone is large.
+    pub fn list_into<T: Default + Send + 'static>(
+        &self,
+        directory: &str,
+        depth: Option<u32>,
+        control: &mut Control,
+        mut files: T,
+        add: impl Fn(&mut T, &str, u64) + Send + 'static,
+    ) -> Result<T, Error> {
         let place = self.at(directory);
         let mut arguments = words(&["lsf", "-R", "--files-only", "--format=sp", "--separator= "]);
         arguments.extend(depth.map(|depth| format!("--max-depth={depth}").into()));
         arguments.push(place.clone().into());
         let call = call("list", &place, arguments);
-        let Some(ended) = self.there(call, control)? else {
-            return Ok(HashMap::new());
+        let read = move |pipe: &mut dyn Read| {
+            lines(pipe, &mut |line| {
+                let file = line.split_once(' ');
+                if let Some((Ok(size), path)) = file.map(|(size, path)| (size.parse(), path)) {
+                    add(&mut files, path, size);
+                }
+            });
+            files
         };
-        let text = String::from_utf8_lossy(&ended.output);
-        let line = |line: &str| {
-            let (size, path) = line.split_once(' ')?;
-            Some((path.to_owned(), size.parse().ok()?))
-        };
-        Ok(text.lines().filter_map(line).collect())
+        let listed = self.there(call, control, read)?;
+        Ok(listed.unwrap_or_default())
     }
 
     /// Sends everything below `from`, whatever is there already. Symbolic links are followed.
@@ -137,7 +155,7 @@ impl Remote {
         let place = self.at("");
         let mut arguments = words(&["sync", "--retries=1", "--include", pattern]);
         arguments.extend([place.clone().into(), to.as_os_str().to_owned()]);
-        let there = self.there(call("read", &place, arguments), control)?;
+        let there = self.there(call("read", &place, arguments), control, |_| ())?;
         if there.is_none() {
             // Nothing was ever published there, so nothing of an earlier place may be left here.
             super::super::tree::remove(to, control)?;
@@ -163,17 +181,17 @@ impl Remote {
             bytes: load.bytes,
             ..call("compare with", &place, arguments)
         };
-        let ended = self.rclone.run(call, control)?;
-        let text = String::from_utf8_lossy(&ended.output);
-        let (mut different, mut same) = (Vec::new(), 0);
-        for line in text.lines() {
-            match line.split_once(' ') {
+        let read = |pipe: &mut dyn Read| {
+            let (mut different, mut same) = (Vec::new(), 0);
+            lines(pipe, &mut |line| match line.split_once(' ') {
                 Some(("=", _)) => same += 1,
                 Some(("+" | "*", path)) => different.push(path.to_owned()),
                 // `!`: it could not be compared.
                 _ => {}
-            }
-        }
+            });
+            (different, same)
+        };
+        let (ended, (different, same)) = self.rclone.run_reading(call, control, read)?;
         let judged = match (ended.code, different.is_empty()) {
             (0, true) => same > 0,
             (1, false) => true,
@@ -190,12 +208,26 @@ impl Remote {
 
     /// The content of a file; `None` where it is not there.
     pub fn read(&self, path: &str, control: &mut Control) -> Result<Option<Vec<u8>>, Error> {
+        self.there(self.cat(path), control, |pipe| {
+            let mut content = Vec::new();
+            // What could be read is what is judged.
+            let _ = pipe.read_to_end(&mut content);
+            content
+        })
+    }
+
+    /// The hash of a file's content, which may be long.
+    fn hash(&self, path: &str, control: &mut Control) -> Result<Option<blake3::Hash>, Error> {
+        self.there(self.cat(path), control, |pipe| hash(pipe).ok())
+            .map(Option::flatten)
+    }
+
+    fn cat(&self, path: &str) -> Call {
         // `cat` of what is not there says so; a listing of what is in a directory of a bucket may not.
         let place = self.at(path);
         let mut arguments = words(&["cat", "--retries=1"]);
         arguments.push(place.clone().into());
-        let ended = self.there(call("read", &place, arguments), control)?;
-        Ok(ended.map(|ended| ended.output))
+        call("read", &place, arguments)
     }
 
     /// Writes a file: under another name first, read back, and then moved to its own.
@@ -205,8 +237,9 @@ impl Remote {
         let mut arguments = words(&["copyto", "--no-check-dest"]);
         arguments.extend([from.as_os_str().to_owned(), place.clone().into()]);
         self.done(call("write", &place, arguments), control)?;
-        let content = std::fs::read(from).map_err(Error::io("read", from))?;
-        if self.read(&written, control)? != Some(content) {
+        let content = std::fs::File::open(from).and_then(|mut file| hash(&mut file));
+        let content = content.map_err(Error::io("read", from))?;
+        if self.hash(&written, control)? != Some(content) {
             return Err(Error::Remote {
                 action: "read back",
                 remote: place,
@@ -229,7 +262,7 @@ impl Remote {
     pub fn remove(&self, path: &str, control: &mut Control) -> Result<(), Error> {
         let place = self.at(path);
         let arguments = vec!["deletefile".into(), place.clone().into()];
-        self.there(call("remove", &place, arguments), control)
+        self.there(call("remove", &place, arguments), control, |_| ())
             .map(drop)
     }
 
@@ -251,24 +284,29 @@ impl Remote {
     pub fn purge(&self, directory: &str, control: &mut Control) -> Result<(), Error> {
         let place = self.at(directory);
         let arguments = vec!["purge".into(), place.clone().into()];
-        self.there(call("remove", &place, arguments), control)
+        self.there(call("remove", &place, arguments), control, |_| ())
             .map(drop)
     }
 
     /// Runs what must succeed.
     fn done(&self, call: Call, control: &mut Control) -> Result<Ended, Error> {
-        let ended = self.rclone.run(call, control)?;
+        let (ended, _) = self.rclone.run(call, control)?;
         match ended.code {
             0 => Ok(ended),
             _ => Err(ended.failed()),
         }
     }
 
-    /// Runs what may meet that nothing is there.
-    fn there(&self, call: Call, control: &mut Control) -> Result<Option<Ended>, Error> {
-        let ended = self.rclone.run(call, control)?;
+    /// Runs what may meet that nothing is there; gives what `read` makes of what it writes.
+    fn there<T: Send + 'static>(
+        &self,
+        call: Call,
+        control: &mut Control,
+        read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        let (ended, output) = self.rclone.run_reading(call, control, read)?;
         match ended.code {
-            0 => Ok(Some(ended)),
+            0 => Ok(Some(output)),
             NO_DIRECTORY | NO_FILE => Ok(None),
             _ => Err(ended.failed()),
         }
@@ -282,6 +320,25 @@ fn call(action: &'static str, about: &str, arguments: Vec<OsString>) -> Call {
         arguments,
         ..Call::default()
     }
+}
+
+/// Gives each line to `take`. What could be read is what is judged.
+fn lines(pipe: &mut dyn Read, take: &mut dyn FnMut(&str)) {
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|read| read > 0)
+    {
+        take(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        line.clear();
+    }
+}
+
+fn hash(from: &mut dyn Read) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(from, &mut hasher)?;
+    Ok(hasher.finalize())
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

@@ -18,7 +18,7 @@ use super::super::error::Error;
 use super::super::store::Store;
 use super::desk::Desk;
 use super::objects::latest;
-use super::publish::{OBJECTS, Published, manifest_path};
+use super::publish::{OBJECTS, Objects, Published, manifest_path, object};
 use super::remote::Remote;
 use super::{Bucket, Layout, harmony};
 
@@ -147,7 +147,7 @@ fn sweep(
     control: &mut Control,
 ) -> Result<Tidied, Error> {
     // Objects first, manifests after: what was published in between is named by what is read last.
-    let objects = remote.list(OBJECTS, None, control)?;
+    let objects = Objects::list(remote, control)?;
     let published = Published::read(remote, desk, control)?;
     if let Some(problem) = published.unreadable.first() {
         return Err(Error::BadBucket {
@@ -160,22 +160,20 @@ fn sweep(
     let grace = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
     let mut tidied = Tidied::default();
     let (mut waiting, mut doomed) = (BTreeMap::new(), String::new());
-    for (path, size) in &objects {
-        let Some(hash) = hash_of(path).filter(|hash| !published.names(hash)) else {
-            continue;
-        };
+    for (hash, size) in objects.iter().filter(|(hash, _)| !published.names(hash)) {
+        let hash = hash.to_hex();
         // A time in the future is a clock's lie.
         let since = before
-            .get(hash)
+            .get(hash.as_str())
             .copied()
             .filter(|since| *since <= now)
             .unwrap_or(now);
         if now.saturating_sub(since) >= grace {
-            doomed.push_str(&format!("{path}\n"));
+            doomed.push_str(&format!("{}\n", object(&hash)));
             tidied.objects += 1;
             tidied.bytes += size;
         } else {
-            waiting.insert(hash.to_owned(), since);
+            waiting.insert(hash.to_string(), since);
         }
     }
     if !doomed.is_empty() {
@@ -196,36 +194,9 @@ fn unnamed_before(remote: &Remote, control: &mut Control) -> Result<BTreeMap<Str
     Ok(serde_json::from_slice(&content).unwrap_or_default())
 }
 
-/// The hash of an object by its path; nothing else is ever removed.
-fn hash_of(path: &str) -> Option<&str> {
-    let (fan, hash) = path.split_once('/')?;
-    let lower = hash
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    (lower && hash.len() == 64 && hash.get(..2) == Some(fan)).then_some(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_is_an_object_of_ours_can_be_removed() {
-        let hash = blake3::hash(b"x").to_hex();
-        assert_eq!(
-            hash_of(&super::super::publish::object(&hash)),
-            Some(hash.as_str())
-        );
-        for other in [
-            hash.as_str(),
-            &format!("00/{hash}"),
-            &format!("{}/{}", &hash[..2], &hash[..63]),
-            "../x",
-            "notes.txt",
-        ] {
-            assert_eq!(hash_of(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn folders_are_sorted_as_harmony_sorts_them() {

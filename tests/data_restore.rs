@@ -173,6 +173,30 @@ fn only_the_captured_directories_change_places() {
 }
 
 #[test]
+fn what_a_link_of_the_snapshot_leads_to_is_left_alone() {
+    let lab = Lab::new();
+    let elsewhere = lab.root.path().join("elsewhere");
+    for directory in [elsewhere.clone(), elsewhere.join("deep")] {
+        fs::create_dir(&directory).unwrap();
+        put(&directory.join("swarm_key"), b"of somebody else");
+    }
+    symlink(&elsewhere, lab.data().join("keys")).unwrap();
+    Engine::LevelDb.fill(&lab.data().join("db"), 100, &[]);
+    let manifest = take(&Source::whole(&lab.data()), &lab.store, "one", None).unwrap();
+    fs::remove_file(lab.data().join("keys")).unwrap();
+    fs::create_dir(lab.data().join("keys")).unwrap();
+    for key in ["keys/swarm_key", "keys/deep/swarm_key"] {
+        fs::create_dir_all(lab.data().join(key).parent().unwrap()).unwrap();
+        put(&lab.data().join(key), b"who I am");
+        lab.stage(&manifest, None).unwrap_err();
+        fs::remove_file(lab.data().join(key)).unwrap();
+    }
+    for key in ["swarm_key", "deep/swarm_key"] {
+        assert_eq!(fs::read(elsewhere.join(key)).unwrap(), b"of somebody else");
+    }
+}
+
+#[test]
 fn a_workload_can_start_from_nothing_and_keep_its_identity() {
     let lab = Lab::new();
     Engine::LevelDb.fill(&lab.data(), 100, &[]);

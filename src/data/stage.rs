@@ -1,6 +1,7 @@
 //! Building the tree that is to become the live one, beside it, while the workload may still run.
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,7 @@ impl Staged {
         reserve: u64,
         control: &mut Control,
     ) -> Result<Self, Error> {
+        let live = &real(live)?;
         let scope = match (
             &manifest.include[..],
             live.exists() && is_mount_point(live)?,
@@ -74,6 +76,7 @@ impl Staged {
         include: &[RelativePath],
         control: &mut Control,
     ) -> Result<Self, Error> {
+        let live = &real(live)?;
         let scope = match (include, is_mount_point(live)?) {
             ([], false) => Scope::Whole,
             ([], true) => Scope::Entries,
@@ -134,9 +137,10 @@ impl Staged {
             }
             let to = entry.path.below(&self.path);
             if !inside {
+                // First of all: through a link of the snapshot in their place something else would be removed.
+                self.parents(&entry.path)?;
                 // The live one wins over one that an older list of exclusions let into the snapshot.
                 tree::remove(&to, control)?;
-                self.parents(&entry.path)?;
             }
             carried.push(entry.path.clone());
             self.carry_one(entry, &to, &mut directories, control)
@@ -185,11 +189,17 @@ impl Staged {
     /// Removes what a build that was interrupted has left of a tree for this live one; what is being exchanged is left alone.
     pub fn sweep(exclusive: &Exclusive, live: &Path, control: &mut Control) -> Result<(), Error> {
         Exchange::refuse_pending(&exclusive.store().exchange_journal())?;
-        let live = std::path::absolute(live).map_err(Error::io("find", live))?;
+        let live = real(live)?;
         for left in beside(&live).into_iter().chain([inside(&live)]) {
             tree::discard(&left, control)?;
         }
         Ok(())
+    }
+
+    /// Whether an exchange for this live tree can have stopped halfway: one entry after the other is exchanged where the
+    /// tree is staged inside. Elsewhere one rename does it.
+    pub fn may_be_torn(live: &Path) -> bool {
+        !live.is_dir() || inside(live).exists()
     }
 
     fn make(
@@ -199,7 +209,7 @@ impl Staged {
         control: &mut Control,
     ) -> Result<Self, Error> {
         Exchange::refuse_pending(&exclusive.store().exchange_journal())?;
-        let live = std::path::absolute(live).map_err(Error::io("find", live))?;
+        let live = live.to_owned();
         let path = match scope {
             Scope::Whole => beside(&live).ok_or_else(|| Error::Place {
                 path: live.clone(),
@@ -321,13 +331,15 @@ impl Staged {
 
     /// Makes a directory, and those above it, dressed as the live ones are.
     fn directory(&self, path: &RelativePath) -> Result<(), Error> {
+        // From the top, so that no link on the way is followed.
+        self.parents(path)?;
         let to = path.below(&self.path);
         match fs::symlink_metadata(&to) {
             Ok(metadata) if metadata.is_dir() => return Ok(()),
             Ok(_) => {
                 return Err(Error::Exists { path: to });
             }
-            Err(_) => self.parents(path)?,
+            Err(_) => {}
         }
         DirBuilder::new()
             .mode(0o700)
@@ -415,6 +427,25 @@ fn sync_directories(path: &Path) -> Result<(), Error> {
     match path.parent() {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),
         None => Ok(()),
+    }
+}
+
+/// The directory itself: where `live` is a link to it, the link stays. It may not be there yet.
+fn real(live: &Path) -> Result<PathBuf, Error> {
+    let error = match fs::canonicalize(live) {
+        Ok(real) => return Ok(real),
+        Err(error) => error,
+    };
+    match (fs::symlink_metadata(live), live.parent(), live.file_name()) {
+        (Err(missing), Some(parent), Some(name)) if missing.kind() == io::ErrorKind::NotFound => {
+            let parent = match parent.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => parent,
+            };
+            let parent = fs::canonicalize(parent).map_err(Error::io("find", parent))?;
+            Ok(parent.join(name))
+        }
+        _ => Err(Error::io("find", live)(error)),
     }
 }
 

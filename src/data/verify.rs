@@ -1,8 +1,11 @@
 //! Holding a snapshot against its manifest, at any time.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use nix::errno::Errno;
 
 use crate::protocol::Name;
 
@@ -10,6 +13,7 @@ use super::control::Control;
 use super::error::Error;
 use super::files::{FileRecord, Kind};
 use super::inspect::inspect;
+use super::lsm::live::BadManifest;
 use super::lsm::record::End;
 use super::lsm::{FileName, LiveSet, names};
 use super::manifest::{Database, Level, Manifest, Way};
@@ -158,8 +162,10 @@ pub(super) fn structure(
     let added = added.into_iter();
     damages.extend(added.map(|path| damage(path, "it was not captured: someone put it here")));
     for database in &manifest.databases {
-        if let Err(damage) = database_is_whole(data, manifest, database) {
-            damages.push(damage);
+        match database_is_whole(data, manifest, database) {
+            Ok(()) => {}
+            Err(Flaw::Damage(damage)) => damages.push(damage),
+            Err(Flaw::System(error)) => return Err(error),
         }
     }
     Ok(damages)
@@ -180,10 +186,46 @@ fn difference(entry: &Entry, file: &FileRecord) -> Option<String> {
     }
 }
 
-fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> Result<(), Damage> {
-    let at = |path: &RelativePath, what: String| Damage {
-        path: path.clone(),
-        what,
+/// Why a database is not known to be whole.
+enum Flaw {
+    /// It is not.
+    Damage(Damage),
+    /// It cannot be read now, and may be good.
+    System(Error),
+}
+
+impl From<Error> for Flaw {
+    fn from(error: Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// Opens a file that has to be there. One that is missing, or is something else, is damaged; of any other error nothing
+/// follows.
+fn demand(path: &Path) -> Result<Result<File, String>, Error> {
+    // What a link gives, where none is followed, and a file where a directory has to be.
+    let other = [Errno::ELOOP, Errno::ENOTDIR, Errno::ENXIO].map(|errno| errno as i32);
+    match place::open(path) {
+        Ok(file) => Ok(Ok(file)),
+        Err(error @ Error::Place { .. }) => Ok(Err(error.to_string())),
+        Err(Error::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound
+                || source
+                    .raw_os_error()
+                    .is_some_and(|raw| other.contains(&raw)) =>
+        {
+            Ok(Err(source.to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> Result<(), Flaw> {
+    let at = |path: &RelativePath, what: String| {
+        Flaw::Damage(Damage {
+            path: path.clone(),
+            what,
+        })
     };
     let name = |name: String| {
         database
@@ -192,13 +234,14 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
             .map_err(|error| at(&database.path, error.to_string()))
     };
     let read = |path: &RelativePath| {
-        place::open(&path.below(data)).map_err(|error| at(path, error.to_string()))
+        let opened = demand(&path.below(data))?;
+        opened.map_err(|what| at(path, what))
     };
 
     let current = name("CURRENT".to_owned())?;
     let mut content = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(read(&current)?, 1024), &mut content)
-        .map_err(|error| at(&current, error.to_string()))?;
+        .map_err(Error::io("read", &current.below(data)))?;
     if names::parse_current(&content) != Some(database.manifest) {
         return Err(at(
             &current,
@@ -207,7 +250,10 @@ fn database_is_whole(data: &Path, manifest: &Manifest, database: &Database) -> R
     }
     let path = name(String::from_utf8_lossy(&content).trim_end().to_owned())?;
     let mut live = LiveSet::read(&mut io::BufReader::new(read(&path)?), database.manifest)
-        .map_err(|bad| at(&path, bad.to_string()))?;
+        .map_err(|bad| match bad {
+            BadManifest::Read(error) => Error::io("read", &path.below(data))(error).into(),
+            bad => at(&path, bad.to_string()),
+        })?;
     if live.scan.end != End::Exact {
         return Err(at(
             &path,
@@ -306,4 +352,24 @@ fn captured_as_named(
         "it names file {}, which was not captured",
         missing.unwrap_or_default()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_now_is_no_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("elsewhere", at("link")).unwrap();
+        File::create(at("file")).unwrap();
+        assert!(demand(&at("file")).unwrap().is_ok());
+        for name in ["missing", "link", "file/below", "."] {
+            assert!(demand(&at(name)).unwrap().is_err(), "{name}");
+        }
+        // Any error that says nothing of the file will do.
+        let error = demand(&at(&"x".repeat(300))).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
 }

@@ -124,10 +124,9 @@ impl Context {
         if let Some(found) = &self.record.found {
             return Ok(found.clone());
         }
-        let patience = if self.recovered() {
-            RUNTIME_PATIENCE
-        } else {
-            Duration::ZERO
+        let patience = match self.ledger.was_taken_up(&self.record) {
+            true => RUNTIME_PATIENCE,
+            false => Duration::ZERO,
         };
         let inspection = tokio::select! {
             inspection = retry(patience, || self.workload.runtime.inspect()) => inspection.map_err(failure_of)?,

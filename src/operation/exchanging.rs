@@ -11,7 +11,8 @@ use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error};
 use crate::protocol::{Failure, Reason};
 
-/// Stops the workload where trees are about to be moved: a timer may have started it meanwhile.
+/// Stops the workload where trees are about to be moved. One that was stopped before may have been started since: by a
+/// timer, or by this operation itself, in this life or an earlier one.
 pub(super) async fn stop_again(context: &mut Context) -> Result<(), Failure> {
     context.forget_steps(&["stop again"]);
     let workload = context.workload.clone();

@@ -27,6 +27,8 @@ pub(super) struct Ledger {
     feed: Feed,
     clock: ClockSync,
     inner: Mutex<Inner>,
+    /// The last number that the runs of the agent before this one have given.
+    last_before: u64,
     /// One at a time: two that write the same record would write the same file.
     paying: tokio::sync::Mutex<()>,
 }
@@ -70,6 +72,7 @@ impl Ledger {
             journal,
             feed,
             clock,
+            last_before: inner.last_number,
             inner: Mutex::new(inner),
             paying: tokio::sync::Mutex::default(),
         };
@@ -104,6 +107,11 @@ impl Ledger {
         let mut records: Vec<_> = self.lock().records.values().cloned().collect();
         records.sort_by_key(|record| std::cmp::Reverse(record.number));
         records
+    }
+
+    /// Whether an earlier run of the agent has accepted it.
+    pub fn was_taken_up(&self, record: &OperationRecord) -> bool {
+        record.number <= self.last_before
     }
 
     /// The number of the next operation.

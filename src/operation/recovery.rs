@@ -108,7 +108,17 @@ pub(super) async fn refuse_unended(context: &Context) -> Result<(), Failure> {
 
 /// With the old data, unless the exchange had been committed and the workload comes up on the new.
 async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    let exclusive = take_up(context).await?;
+    let exclusive = match take_up(context).await {
+        Ok(exclusive) => exclusive,
+        Err(failure) => {
+            // One tree or the other is in place, and either is better than none.
+            if !Staged::may_be_torn(&context.snapshots()?.source.root) {
+                context.forget_steps(&["start", "confirm"]);
+                come_up(context, found).await?;
+            }
+            return Err(failure);
+        }
+    };
     let store = &exclusive.store().clone();
     let pending = exchanging::pending(store.exchange_journal()).await?;
     let goal = pending.as_ref().map(Exchange::goal);
@@ -146,7 +156,7 @@ fn goes_back(context: &Context) -> bool {
 }
 
 /// Removes what was staged, which may be as large as the data. Where that cannot be done now, the next restore does it.
-async fn sweep(context: &mut Context) {
+pub(super) async fn sweep(context: &mut Context) {
     let Ok(plan) = context.snapshots().cloned() else {
         return;
     };

@@ -74,10 +74,15 @@ pub(super) async fn replace(
     found: &Found,
     (exclusive, staged): (Exclusive, Staged),
 ) -> Result<(), Failure> {
-    let refused = context
+    let mut ready = context
         .refuse_while_closing()
         .and_then(|()| context.refuse_when_cancelled());
-    if let Err(failure) = refused {
+    if ready.is_ok() {
+        let workload = context.workload.clone();
+        let armed = arm(&workload, found, plan.dead_man);
+        ready = context.step("arm", armed).await;
+    }
+    if let Err(failure) = ready {
         renew::tidy(context).await;
         let discard =
             move |control: &mut Control| staged.discard(control).map(|()| ((), Did::default()));
@@ -86,15 +91,9 @@ pub(super) async fn replace(
             .await?;
         return Err(failure);
     }
-    let workload = context.workload.clone();
-    context.step("arm", arm(&workload, plan.dead_man)).await?;
-    let mut unused = None;
     let exchanged = match power::bring_down(context, found, None).await {
         Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
-        Err(failure) => {
-            unused = Some(staged);
-            Err(failure)
-        }
+        Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
@@ -102,17 +101,10 @@ pub(super) async fn replace(
         Ok(()) => settle(context, exclusive, found).await,
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
-            retreat(context, exclusive.store(), found).await?;
-            if let Some(staged) = unused {
-                let discard = move |control: &mut Control| {
-                    staged.discard(control).map(|()| ((), Did::default()))
-                };
-                let discarded = context.labour("discard", Limits::default(), discard).await;
-                if let Err(failure) = discarded {
-                    tracing::warn!("a staged tree stays: {}", failure.message);
-                }
-            }
-            Err(failure)
+            let back = retreat(context, exclusive.store(), found).await;
+            drop(exclusive);
+            recovery::sweep(context).await;
+            back.and(Err(failure))
         }
     }
 }
@@ -231,9 +223,7 @@ pub(super) async fn settle(
     found: &Found,
 ) -> Result<(), Failure> {
     if let Err(failure) = come_up_to_stay(context, found).await {
-        let workload = context.workload.clone();
-        let stopped = context.step("stop again", power::end_any_run(&workload));
-        if let Err(failure) = stopped.await {
+        if let Err(failure) = exchanging::stop_again(context).await {
             // Nothing may be moved under it. It was started once: it runs, or is started again.
             context.forget_steps(&["start"]);
             power::bring_up(context, power::START_PATIENCE).await?;

@@ -234,7 +234,9 @@ async fn stopped(
     }
     context.refuse_while_closing()?;
     let workload = context.workload.clone();
-    context.step("arm", arm(&workload, plan.dead_man)).await?;
+    context
+        .step("arm", arm(&workload, found, plan.dead_man))
+        .await?;
     let stopped = bring_down(context, &workload).await;
     context.must_finish();
     let outcome = match stopped {
@@ -264,7 +266,18 @@ pub(super) async fn still_stopped(workload: &Workload) -> Result<(), Failure> {
     Err(Failure::new(Reason::NotPossible, message))
 }
 
-pub(super) async fn arm(workload: &Workload, after: Duration) -> Result<Did, Failure> {
+/// Has the workload started from outside, if it runs: one that was found stopped is nobody's to start.
+pub(super) async fn arm(
+    workload: &Workload,
+    found: &Found,
+    after: Duration,
+) -> Result<Did, Failure> {
+    if !found.running {
+        return Ok(Did {
+            changed: false,
+            detail: Some("it does not run, so nothing has to start it".to_owned()),
+        });
+    }
     let armed = workload.runtime.arm(after).await.map_err(failure_of)?;
     let detail = match armed {
         true => format!(

@@ -91,7 +91,11 @@ impl Engine {
             .workload
             .as_ref()
             .and_then(|name| inner.lanes.get(name));
-        record.recoveries += 1;
+        let waited = record.state == State::Accepted && record.steps.is_empty();
+        // One that only waited begins as if nothing had been. A reboot does not: the device may have been booted by now.
+        if !waited || record.operation == Operation::Reboot {
+            record.recoveries += 1;
+        }
         let failure = match lane {
             Some(lane) if record.operation.is_resumable() => {
                 let name = lane.workload.name.clone();

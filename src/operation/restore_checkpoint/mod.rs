@@ -21,7 +21,7 @@ use super::context::{Context, Did};
 use super::labour::Limits;
 use super::snapshot::{arm, still_stopped, whole};
 use super::validator::Validator;
-use super::{power, restore};
+use super::{exchanging, power, restore};
 use crate::checkpoint::Target;
 use crate::data::Control;
 use crate::protocol::{Failure, Found, Reason};
@@ -192,24 +192,26 @@ async fn replace(
         )),
         false => context.refuse_while_closing(),
     };
-    let ready = match ready {
+    let mut ready = match ready {
         Ok(()) => outwait_updater(context, validator).await,
         refused => refused,
     };
+    if ready.is_ok() {
+        // Durable with the next step: recovery goes by it.
+        tell(
+            context,
+            "backup",
+            json!({"path": staging.backup.path, "link": staging.backup.link}),
+        );
+        let workload = context.workload.clone();
+        let armed = arm(&workload, found, validator.dead_man);
+        ready = context.step("arm", armed).await;
+    }
     if let Err(failure) = ready {
+        tell(context, "backup", Value::Null);
         discard(context, staging).await?;
         return Err(failure);
     }
-    // Durable with the next step: recovery goes by it.
-    tell(
-        context,
-        "backup",
-        json!({"path": staging.backup.path, "link": staging.backup.link}),
-    );
-    let workload = context.workload.clone();
-    context
-        .step("arm", arm(&workload, validator.dead_man))
-        .await?;
     let exchanged = match power::bring_down(context, found, None).await {
         Ok(()) => exchange(context, validator, staging).await,
         Err(failure) => Err(failure),
@@ -316,9 +318,7 @@ async fn settle(
     if let Err(failure) = up
         && !context.has_begun("keep")
     {
-        let workload = context.workload.clone();
-        let stopped = context.step("stop again", power::end_any_run(&workload));
-        if let Err(failure) = stopped.await {
+        if let Err(failure) = exchanging::stop_again(context).await {
             // Nothing may be moved under it. It was started once: it runs, or is started again.
             context.forget_steps(&["start"]);
             power::bring_up(context, power::START_PATIENCE).await?;

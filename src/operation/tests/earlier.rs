@@ -1,6 +1,8 @@
 //! Exchanges that an earlier operation has left, and dry runs of a restore.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use super::inn::{Inn, rclone};
 use super::*;
@@ -180,4 +182,84 @@ async fn a_dry_run_of_a_pruning_makes_no_store() {
     assert_eq!(record.state, State::Succeeded, "{record:?}");
     assert_eq!(record.output.unwrap(), json!({ "removed": [] }));
     assert!(!inn.path("store").exists());
+}
+
+fn staged(inn: &Inn) -> Vec<PathBuf> {
+    let entries = fs::read_dir(inn.path(".")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.to_string_lossy().contains("staged"))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_staged_does_not_outlive_a_restore_that_fails() {
+    for arms in [false, true] {
+        let inn = changed();
+        let odd = inn.path("data").join(OsStr::from_bytes(b"\xff"));
+        inn.fake.with(|state| match arms {
+            // What is carried over is walked, and a manifest could not hold this name.
+            true => state.at_stop = Some(Box::new(move || drop(fs::File::create(odd)))),
+            false => state.arm_errors.push_back(refused()),
+        });
+        let engine = inn.engine(rclone()).await;
+        engine.submit(restore("a", false)).await;
+        let record = ended(&engine, "a").await;
+        assert_eq!(record.state, State::Failed, "{arms}: {record:?}");
+        assert_eq!(staged(&inn), [""; 0].map(PathBuf::from), "{arms}");
+        assert_eq!(fs::read(inn.path("data/file")).unwrap(), b"changed");
+        let seen = inn
+            .fake
+            .with(|state| (state.running, state.stops, state.armed));
+        assert_eq!(seen, (true, u32::from(arms), false));
+    }
+}
+
+#[tokio::test]
+async fn nothing_starts_from_outside_what_was_found_stopped() {
+    let inn = changed();
+    inn.fake.with(|state| state.running = false);
+    let engine = inn.engine(rclone()).await;
+    engine.submit(restore("a", false)).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    let seen = inn.fake.with(|state| (state.running, state.arms));
+    assert_eq!(seen, (false, 0));
+}
+
+/// It is as if it had just been asked, but for the runtime: after a boot that may come later.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_only_waited_begins_after_the_agent_has_started_anew() {
+    let inn = changed();
+    let name = Name::new("miner").unwrap();
+    let record = OperationRecord::accepted(restore("a", false), Some(name), 1);
+    let path = inn.path("state/operations/a.json");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+    inn.fake
+        .with(|state| state.inspect_errors = [(); 3].map(|()| unresponsive()).into());
+    let engine = inn.engine(rclone()).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(
+        (record.state, record.recoveries),
+        (State::Succeeded, 0),
+        "{record:?}"
+    );
+    assert_ne!(fs::read(inn.path("data/file")).unwrap(), b"changed");
+}
+
+#[tokio::test]
+async fn a_link_to_the_data_stays_one() {
+    let inn = changed();
+    fs::create_dir(inn.path("disk")).unwrap();
+    fs::rename(inn.path("data"), inn.path("disk/data")).unwrap();
+    std::os::unix::fs::symlink(inn.path("disk/data"), inn.path("data")).unwrap();
+    let engine = inn.engine(rclone()).await;
+    engine.submit(restore("a", false)).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert!(inn.path("data").is_symlink());
+    assert_ne!(fs::read(inn.path("disk/data/file")).unwrap(), b"changed");
+    let left = fs::read_dir(inn.path("disk")).unwrap().count();
+    assert_eq!(left, 1);
 }

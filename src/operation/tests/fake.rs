@@ -23,6 +23,12 @@ pub struct FakeState {
     /// What the next calls of `stop` and `start` answer instead of doing it.
     pub stop_errors: VecDeque<Error>,
     pub start_errors: VecDeque<Error>,
+    /// The same of `inspect` and `arm`.
+    pub inspect_errors: VecDeque<Error>,
+    pub arm_errors: VecDeque<Error>,
+    /// Started from outside, when its time comes.
+    pub armed: bool,
+    pub arms: u32,
     pub stop_takes: Duration,
     /// The next stop is given up by its asker, and done so long after that.
     pub stop_lands_after: Option<Duration>,
@@ -30,6 +36,8 @@ pub struct FakeState {
     pub ends_in_run: Option<(u32, u32)>,
     /// Happens when the next stop has been done: a disk that fills at the worst moment.
     pub at_stop: Option<Box<dyn FnOnce() + Send>>,
+    /// Where it runs while this is so, it is restarted again and again.
+    pub crashes: Option<Box<dyn Fn() -> bool + Send>>,
 }
 
 pub fn unresponsive() -> Error {
@@ -67,7 +75,10 @@ impl Runtime for Fake {
     }
 
     async fn inspect(&self) -> Result<Inspection, Error> {
-        let (running, run) = self.with(|state| {
+        if let Some(error) = self.with(|state| state.inspect_errors.pop_front()) {
+            return Err(error);
+        }
+        let (state, run) = self.with(|state| {
             match state.ends_in_run {
                 Some((run, 0)) if run == state.run => state.running = false,
                 Some((run, looks)) if run == state.run => {
@@ -75,14 +86,16 @@ impl Runtime for Fake {
                 }
                 _ => {}
             }
-            (state.running, state.run)
+            let crashes = state.crashes.as_ref().is_some_and(|crashes| crashes());
+            let now = match (state.running, crashes) {
+                (true, true) => RunState::Restarting,
+                (true, false) => RunState::Running,
+                (false, _) => RunState::Stopped,
+            };
+            (now, state.run)
         });
         Ok(Inspection {
-            state: if running {
-                RunState::Running
-            } else {
-                RunState::Stopped
-            },
+            state,
             reason: None,
             run: Some(run.to_string()),
             started_at: None,
@@ -142,6 +155,22 @@ impl Runtime for Fake {
 
     async fn logs(&self, lines: usize, _bytes: usize) -> Result<String, Error> {
         Ok(format!("{lines} lines"))
+    }
+
+    async fn arm(&self, _after: Duration) -> Result<bool, Error> {
+        self.with(|state| match state.arm_errors.pop_front() {
+            Some(error) => Err(error),
+            None => {
+                state.armed = true;
+                state.arms += 1;
+                Ok(true)
+            }
+        })
+    }
+
+    async fn disarm(&self) -> Result<(), Error> {
+        self.with(|state| state.armed = false);
+        Ok(())
     }
 
     async fn changed(&self) {

@@ -68,7 +68,7 @@ impl Left {
         };
         let times = Times {
             grace: Duration::from_secs(1),
-            ready: Duration::from_secs(5),
+            ready: Duration::from_secs(1),
             interval: Duration::from_secs(30),
         };
         let name = Name::new("miner").unwrap();
@@ -89,8 +89,14 @@ const STOPPED: [(&str, StepState); 2] = [("arm", StepState::Done), ("stop", Step
 
 #[tokio::test]
 async fn a_store_that_is_not_there_keeps_no_workload_stopped() {
-    for operation in [Operation::Snapshot, Operation::Restore] {
-        let left = Left::new(operation, &STOPPED);
+    // Renamed as a whole, one tree or the other is in place.
+    let moved = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    for (operation, steps) in [
+        (Operation::Snapshot, &STOPPED[..]),
+        (Operation::Restore, &STOPPED[..]),
+        (Operation::Restore, &moved[..]),
+    ] {
+        let left = Left::new(operation, steps);
         fs::remove_dir_all(left.path("store")).unwrap();
         fs::File::create(left.path("store")).unwrap();
         let record = left.taken_up().await;
@@ -180,4 +186,28 @@ async fn a_store_whose_disk_is_not_mounted_yet_is_waited_for() {
         assert_eq!(failure.reason, Reason::Interrupted, "{failure:?}");
         assert!(left.fake.with(|state| state.running));
     }
+}
+
+/// An earlier life has stopped it too, and it was started since.
+#[tokio::test]
+async fn nothing_is_moved_under_a_workload_that_was_stopped_again_in_an_earlier_life() {
+    let again = [
+        ("exchange", StepState::Done),
+        ("stop again", StepState::Done),
+    ];
+    let left = Left::new(Operation::Restore, &[&STOPPED[..], &again].concat());
+    fs::create_dir(left.path("staged/new")).unwrap();
+    let (journal, data) = (left.path("store/exchange.json"), left.path("data"));
+    let exchange = Exchange::begin(&journal, &data, &left.path("staged"), &Scope::Whole);
+    exchange.unwrap().commit().unwrap();
+    let new = left.path("data/new");
+    left.fake
+        .with(|state| state.crashes = Some(Box::new(move || new.exists())));
+    let record = left.taken_up().await;
+    assert_eq!(record.failure.unwrap().reason, Reason::NotReady);
+    assert!(!left.path("data/new").exists() && !journal.exists());
+    let seen = left
+        .fake
+        .with(|state| (state.running, state.stops, state.starts));
+    assert_eq!(seen, (true, 1, 2));
 }

@@ -146,9 +146,10 @@ async fn an_interrupted_restart_is_finished_and_nothing_is_done_twice() {
 
         let engine = started(directory.path(), &fake).await;
         let record = ended(&engine, "one").await;
+        // What only waited was not interrupted.
         assert_eq!(
             (record.state, record.recoveries),
-            (State::Succeeded, 1),
+            (State::Succeeded, u32::from(!steps.is_empty())),
             "{steps:?}: {record:?}"
         );
         assert_eq!(record.changed, Some(true), "{steps:?}");

@@ -62,6 +62,9 @@ struct Plan {
     /// A person says whether the new tree stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     waits_for_a_word: bool,
+    /// Whoever owns the trees ran until they were exchanged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ran: bool,
     /// Which goal the trees had reached when the pairs were noted.
     noted_at: Goal,
     pairs: Vec<Pair>,
@@ -107,6 +110,7 @@ impl Exchange {
                 goal: Goal::Back,
                 done: false,
                 waits_for_a_word: false,
+                ran: false,
                 noted_at: Goal::Back,
                 pairs: pairs(live, staged, scope)?,
             },
@@ -202,6 +206,21 @@ impl Exchange {
         self.plan.waits_for_a_word && self.plan.goal == Goal::Forward
     }
 
+    /// Notes, from its commit on, whether the workload ran until it was stopped for this.
+    pub fn note_ran(&mut self, ran: bool) {
+        self.plan.ran = ran;
+    }
+
+    /// Whether the workload ran until it was stopped for this.
+    pub fn ran(&self) -> bool {
+        self.plan.ran
+    }
+
+    /// Whether the old tree is the live one again, or still: nothing has to be moved.
+    pub fn is_back(&self) -> bool {
+        self.is_untouched() || (self.plan.goal == Goal::Back && self.plan.done)
+    }
+
     /// Makes the staged tree the live one. Done already is done.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.go(Goal::Forward)
@@ -217,6 +236,17 @@ impl Exchange {
         match self.plan.goal {
             Goal::Discard => self.finish(control).map(|()| None),
             goal => self.go(goal).map(|()| Some(self)),
+        }
+    }
+
+    /// Makes the old tree the live one again. Where nothing of it was moved, or all of it moved back, the journal goes at
+    /// once: whoever is started next moves files of its own, and it would be wrong by then. The staged tree stays.
+    pub fn undo_or_forget(mut self) -> Result<(), Error> {
+        let untouched = self.is_untouched();
+        self.undo()?;
+        match untouched {
+            true => Ok(crate::durable::remove(&self.journal)?),
+            false => Ok(()),
         }
     }
 

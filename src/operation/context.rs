@@ -109,6 +109,11 @@ impl Context {
         self.must_finish = true;
     }
 
+    /// What had to be finished is, and this operation goes on with its own.
+    pub fn need_not_finish(&mut self) {
+        self.must_finish = false;
+    }
+
     /// The same for whoever asked to cancel: until now nothing has been done that lasts.
     pub fn refuse_when_cancelled(&self) -> Result<(), Failure> {
         match self.cancelled.is_cancelled() {

@@ -7,18 +7,86 @@ use tokio::task::spawn_blocking;
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
 use super::power;
+use super::snapshot::arm;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error};
-use crate::protocol::{Failure, Reason};
+use crate::protocol::{Failure, Operation, Reason};
+
+/// Marks in the record that an earlier operation's exchange is being ended, and that it is.
+pub(super) const EARLIER: &str = "end earlier";
+pub(super) const ENDED: &str = "earlier ended";
+
+/// The steps of an end, which the operation itself has yet to do.
+pub(super) const OF_AN_END: [&str; 10] = [
+    "take up",
+    "stop again",
+    "exchange",
+    "swap",
+    "start",
+    "confirm",
+    "exchange back",
+    "swap back",
+    "discard",
+    "sweep",
+];
+
+/// Whether an earlier operation's exchange was being ended when this was interrupted.
+pub(super) fn ends_earlier(context: &Context) -> bool {
+    context.has_begun(EARLIER) && !context.is_done(ENDED)
+}
+
+/// The exchange that a journal records. A disk that hangs must not hang the agent.
+pub(super) async fn pending(journal: PathBuf) -> Result<Option<Exchange>, Failure> {
+    match spawn_blocking(move || Exchange::pending(&journal)).await {
+        Ok(read) => read.map_err(|error| failure_of(&error)),
+        Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+    }
+}
+
+/// A step that is nothing but its record.
+pub(super) async fn mark() -> Result<Did, Failure> {
+    Ok(Did::default())
+}
 
 /// Stops the workload where trees are about to be moved. One that was stopped before may have been started since: by a
-/// timer, or by this operation itself, in this life or an earlier one.
-pub(super) async fn stop_again(context: &mut Context) -> Result<(), Failure> {
+/// timer, or by this operation itself, in this life or an earlier one. Unless what is in place now is half of each it is
+/// started again from outside, if the agent does not come to it.
+pub(super) async fn stop_again(context: &mut Context, journal: PathBuf) -> Result<(), Failure> {
     context.forget_steps(&["stop again"]);
     let workload = context.workload.clone();
-    context
-        .step("stop again", power::end_any_run(&workload))
-        .await
+    let found = context.record.found.clone();
+    let after = match context.record.operation {
+        Operation::RestoreCheckpoint => context.validator()?.dead_man,
+        _ => context.snapshots()?.dead_man,
+    };
+    let torn = is_torn(journal).await;
+    let stop = async {
+        let armed = match (found, torn) {
+            (_, true) => workload
+                .runtime
+                .disarm()
+                .await
+                .map_err(|error| error.to_string()),
+            (Some(found), false) => {
+                let armed = arm(&workload, &found, after).await;
+                armed.map(drop).map_err(|failure| failure.message)
+            }
+            (None, false) => Ok(()),
+        };
+        if let Err(why) = armed {
+            tracing::warn!("the dead-man of {} stays as it is: {why}", workload.name);
+        }
+        power::end_any_run(&workload).await
+    };
+    context.step("stop again", stop).await
+}
+
+/// What was to start the workload from outside is not needed any more.
+pub(super) async fn disarm(context: &Context) {
+    if let Err(error) = context.workload.runtime.disarm().await {
+        let name = &context.workload.name;
+        tracing::warn!("the dead-man of {name} stays armed: {error}");
+    }
 }
 
 /// Brings an exchange that was committed to its end.
@@ -41,23 +109,20 @@ pub(super) async fn go_on(context: &mut Context, journal: PathBuf) -> Result<(),
         .map(drop)
 }
 
-/// Undoes an exchange as far as it has come, and removes the tree that was not wanted; `told` is what the record says of
-/// it. Where there is none, `otherwise` is done.
+/// Undoes an exchange as far as it has come; `told` is what the record says of it. The tree that was not wanted stays
+/// until the workload runs: see [`clear`].
 pub(super) async fn back(
     context: &mut Context,
     journal: PathBuf,
     told: &'static str,
-    otherwise: impl FnOnce(&mut Control) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Failure> {
-    let back = move |control: &mut Control| {
-        let Some(mut exchange) = Exchange::pending(&journal)? else {
-            otherwise(control)?;
+    let back = move |_: &mut Control| {
+        let Some(exchange) = Exchange::pending(&journal)? else {
             return Ok(((), Did::default()));
         };
         if exchange.goal() != Goal::Discard {
-            exchange.undo()?;
+            exchange.undo_or_forget()?;
         }
-        exchange.finish(control)?;
         let did = Did {
             changed: true,
             detail: Some(told.to_owned()),
@@ -70,31 +135,68 @@ pub(super) async fn back(
         .map(drop)
 }
 
-/// The exchange that a journal records. A disk that hangs must not hang the agent.
-pub(super) async fn pending(journal: PathBuf) -> Result<Option<Exchange>, Failure> {
-    match spawn_blocking(move || Exchange::pending(&journal)).await {
-        Ok(read) => read.map_err(|error| failure_of(&error)),
-        Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
+/// Removes the tree that was not wanted, after [`back`], and its journal; where nothing was exchanged, `otherwise` is
+/// done. It may have gigabytes in many files, so the workload runs by now, and what cannot be removed is left to the
+/// next restore.
+pub(super) async fn clear(
+    context: &mut Context,
+    journal: PathBuf,
+    otherwise: impl FnOnce(&mut Control) -> Result<(), Error> + Send + 'static,
+) {
+    let clear = move |control: &mut Control| {
+        match Exchange::pending(&journal)? {
+            Some(exchange) => exchange.finish(control)?,
+            None => otherwise(control)?,
+        }
+        Ok(((), Did::default()))
+    };
+    context.forget_steps(&["discard"]);
+    let cleared = context.labour("discard", Limits::default(), clear).await;
+    if let Err(failure) = cleared {
+        let why = failure.message;
+        tracing::warn!("what was staged stays until the next restore: {why}");
     }
 }
 
 /// Whether the workload may be started although its trees could not be `moved` as they should, on a full disk for
-/// example: what is in place is one tree or the other. Half of each starts nobody.
+/// example: what is in place is one tree or the other. Half of each starts nobody, also not from outside.
 pub(super) async fn may_start(
     context: &mut Context,
     journal: PathBuf,
     moved: &Result<(), Failure>,
 ) -> bool {
-    let torn = async {
-        match pending(journal).await {
-            Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
-            Err(_) => true,
-        }
-    };
-    let may = moved.is_ok() || !torn.await;
-    if may {
+    let may = moved.is_ok() || !is_torn(journal).await;
+    match may {
         // Steps of these names may have been tried on the other tree.
-        context.forget_steps(&["start", "confirm"]);
+        true => context.forget_steps(&["start", "confirm"]),
+        false => disarm(context).await,
     }
     may
+}
+
+async fn is_torn(journal: PathBuf) -> bool {
+    match pending(journal).await {
+        Ok(pending) => pending.is_some_and(|exchange| exchange.is_torn()),
+        Err(_) => true,
+    }
+}
+
+/// Refuses to start a workload whose data is known to be half of one tree and half of another.
+pub(super) async fn refuse_torn(context: &Context) -> Result<(), Failure> {
+    let (workload, name) = (&context.workload, &context.workload.name);
+    let data = workload.snapshots.as_ref();
+    let of_data = data.and_then(|plan| Some(plan.path().ok()?.join("exchange.json")));
+    let of_validator = workload.validator.as_ref().map(|plan| plan.journal());
+    for (journal, mends) in [(of_data, "restore"), (of_validator, "restore-checkpoint")] {
+        let Some(journal) = journal else { continue };
+        let shown = journal.display().to_string();
+        if matches!(pending(journal).await, Ok(Some(exchange)) if exchange.is_torn()) {
+            let message = format!(
+                "an exchange of the data of {name} stopped halfway ({shown}): part of it is old and part of it new. \
+                 `ostler {mends} {name}` brings it to its end first",
+            );
+            return Err(Failure::new(Reason::NotPossible, message));
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::arguments::Arguments;
 use super::context::{Context, Did, failure_of, retry};
+use super::exchanging;
 use super::workload::{Through, Workload};
 use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState, SyncState};
 use crate::runtime::{self, Runtime, Stopped};
@@ -30,6 +31,7 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// Starts the workload and waits until it answers.
 pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
     let found = context.found().await?;
+    exchanging::refuse_torn(context).await?;
     if context.record.dry_run {
         return plan(context, &found, &["start", "confirm"]);
     }
@@ -64,6 +66,9 @@ pub(super) async fn stop(context: &mut Context, grace: Option<Duration>) -> Resu
 /// Stops and starts the workload and waits until it answers. Once the stop has begun the start runs on every path out.
 pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> Result<(), Failure> {
     let found = context.found().await?;
+    if !context.recovered() {
+        exchanging::refuse_torn(context).await?;
+    }
     if context.record.dry_run {
         return plan(context, &found, &["stop", "start", "confirm"]);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::context::{Context, Did};
-use super::exchanging::{self, go_on, stop_again};
+use super::exchanging::{self, EARLIER, ENDED, OF_AN_END, ends_earlier, go_on, mark, stop_again};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -20,28 +20,11 @@ const STORE_PAUSE: Duration = Duration::from_millis(200);
 /// How long removing what was staged may take: gigabytes in many files, on a slow card.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// Marks in the record that an earlier operation's exchange is being ended, and that it is.
-const EARLIER: &str = "end earlier";
-const ENDED: &str = "earlier ended";
-
-/// The steps of an end, which the operation itself has yet to do.
-const OF_AN_END: [&str; 10] = [
-    "take up",
-    "stop again",
-    "exchange",
-    "swap",
-    "start",
-    "confirm",
-    "exchange back",
-    "swap back",
-    "discard",
-    "sweep",
-];
-
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
 pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), Failure> {
     context.must_finish();
-    if !context.has_begun("exchange") {
+    let earlier = ends_earlier(context);
+    if !context.has_begun("exchange") && !earlier {
         // Nothing was moved, so whatever became of the store, the workload can run.
         come_up(context, found).await?;
         renew::tidy(context).await;
@@ -49,7 +32,7 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
         return Err(interrupted());
     }
     let ended = bring_to_its_end(context, found).await;
-    match context.has_begun(EARLIER) && !context.is_done(ENDED) {
+    match earlier {
         // It was an earlier operation's, and this one had not begun.
         true => ended.and(Err(interrupted())),
         false => ended,
@@ -58,15 +41,21 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
 
 /// Ends the exchange of an earlier operation that could not end it itself, on a full disk for example: with the new data
 /// where it was committed and the workload comes up on it, else with the old. What `ostler store` has begun waits for a
-/// word, and is left alone.
-pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    if !is_left(context).await? {
-        return Ok(());
+/// word, and is left alone. Gives the workload as it is to be afterwards.
+pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<Found, Failure> {
+    let mut found = found.clone();
+    let Some(exchange) = left(context).await? else {
+        return Ok(found);
+    };
+    if exchange.is_torn() && exchange.ran() {
+        // On half of each nobody could start it.
+        found.running = true;
+        context.record.found = Some(found.clone());
     }
     context.must_finish();
     context.step(EARLIER, mark()).await?;
-    let ended = bring_to_its_end(context, found).await;
-    if is_left(context).await? {
+    let ended = bring_to_its_end(context, &found).await;
+    if left(context).await?.is_some() {
         return ended.and(Err(Failure::new(
             Reason::DataFailed,
             "an exchange of an earlier operation could not be brought to its end",
@@ -77,21 +66,17 @@ pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<
     }
     context.step(ENDED, mark()).await?;
     context.forget_steps(&OF_AN_END);
-    context.let_go();
-    Ok(())
+    context.need_not_finish();
+    Ok(found)
 }
 
-async fn mark() -> Result<Did, Failure> {
-    Ok(Did::default())
-}
-
-/// Whether there is an exchange that an operation has not ended.
-async fn is_left(context: &Context) -> Result<bool, Failure> {
+/// The exchange that an operation has not ended.
+async fn left(context: &Context) -> Result<Option<Exchange>, Failure> {
     let Some(store) = context.snapshots()?.look().await? else {
-        return Ok(false);
+        return Ok(None);
     };
     let pending = exchanging::pending(store.exchange_journal()).await?;
-    Ok(pending.is_some_and(|exchange| !exchange.waits_for_a_word()))
+    Ok(pending.filter(|exchange| !exchange.waits_for_a_word()))
 }
 
 /// Before an operation that moves data and cannot end the exchange of an earlier one itself, as a restore or a resync does.
@@ -123,7 +108,7 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
     let pending = exchanging::pending(store.exchange_journal()).await?;
     let goal = pending.as_ref().map(Exchange::goal);
     let complete = pending.as_ref().is_some_and(Exchange::is_complete);
-    let rests = pending.as_ref().is_some_and(Exchange::is_untouched);
+    let rests = pending.as_ref().is_some_and(Exchange::is_back);
 
     let committed = match goal {
         Some(Goal::Forward | Goal::Discard) => !goes_back(context),
@@ -131,7 +116,7 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
         None => context.is_done("exchange") && !goes_back(context),
     };
     if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) && !rests {
-        stop_again(context).await?;
+        stop_again(context, store.exchange_journal()).await?;
     }
     if committed {
         if let stuck @ Err(_) = go_on(context, store.exchange_journal()).await {
@@ -160,7 +145,7 @@ pub(super) async fn sweep(context: &mut Context) {
     let Ok(plan) = context.snapshots().cloned() else {
         return;
     };
-    if !context.has_begun("stage") {
+    if !context.has_begun("stage") && !context.has_begun(EARLIER) {
         return;
     }
     let sweep = move |control: &mut Control| {

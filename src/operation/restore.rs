@@ -25,7 +25,8 @@ pub(super) async fn restore(
 ) -> Result<(), Failure> {
     let mut found = context.found().await?;
     if context.recovered() {
-        if !asked.from_bucket || context.has_begun("arm") {
+        let own = context.has_begun("arm") || exchanging::ends_earlier(context);
+        if !asked.from_bucket || own {
             return recovery::recover(context, &found).await;
         }
         found = begin_again(context, found).await?;
@@ -62,7 +63,7 @@ pub(super) async fn restore(
         context.record.changed = Some(false);
         return Ok(());
     }
-    recovery::end_earlier(context, &found).await?;
+    let found = recovery::end_earlier(context, &found).await?;
     let staged = stage(context, &plan, &chosen, asked.link).await?;
     replace(context, &plan, &found, staged).await
 }
@@ -92,7 +93,10 @@ pub(super) async fn replace(
         return Err(failure);
     }
     let exchanged = match power::bring_down(context, found, None).await {
-        Ok(()) => exchange(context, plan, exclusive.store().exchange_journal(), staged).await,
+        Ok(()) => {
+            let journal = exclusive.store().exchange_journal();
+            exchange(context, plan, found, journal, staged).await
+        }
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
@@ -182,6 +186,7 @@ pub(super) async fn stage(
 async fn exchange(
     context: &mut Context,
     plan: &Snapshots,
+    found: &Found,
     journal: std::path::PathBuf,
     staged: Staged,
 ) -> Result<(), Failure> {
@@ -200,8 +205,11 @@ async fn exchange(
     };
     let staged = whole(context.labour("carry", Limits::default(), carry).await?)?;
     still_stopped(&context.workload).await?;
+    let ran = found.running;
     let exchange = move |_: &mut Control| {
-        staged.exchange(&journal)?.commit()?;
+        let mut exchange = staged.exchange(&journal)?;
+        exchange.note_ran(ran);
+        exchange.commit()?;
         Ok((
             (),
             Did {
@@ -223,10 +231,12 @@ pub(super) async fn settle(
     found: &Found,
 ) -> Result<(), Failure> {
     if let Err(failure) = come_up_to_stay(context, found).await {
-        if let Err(failure) = exchanging::stop_again(context).await {
+        let journal = exclusive.store().exchange_journal();
+        if let Err(failure) = exchanging::stop_again(context, journal).await {
             // Nothing may be moved under it. It was started once: it runs, or is started again.
             context.forget_steps(&["start"]);
             power::bring_up(context, power::START_PATIENCE).await?;
+            exchanging::disarm(context).await;
             return Err(failure);
         }
         retreat(context, exclusive.store(), found).await?;
@@ -237,7 +247,9 @@ pub(super) async fn settle(
         return Err(Failure::new(failure.reason, message));
     }
     renew::tidy(context).await;
-    context.let_go();
+    if !exchanging::ends_earlier(context) {
+        context.let_go();
+    }
     discard(context, exclusive.store()).await
 }
 
@@ -262,27 +274,28 @@ async fn begin(context: &mut Context, found: &Found) -> Result<(), Failure> {
     if found.running {
         power::bring_up(context, power::START_PATIENCE).await?;
     }
-    if let Err(error) = context.workload.runtime.disarm().await {
-        tracing::warn!(
-            "the dead-man of {} stays armed: {error}",
-            context.workload.name
-        );
-    }
+    exchanging::disarm(context).await;
     Ok(())
 }
 
-/// Puts the old data back, and starts the workload on it.
+/// Puts the old data back, starts the workload on it, and only then removes the other.
 pub(super) async fn retreat(
     context: &mut Context,
     store: &Store,
     found: &Found,
 ) -> Result<(), Failure> {
     context.forget_steps(&["exchange back"]);
+    let journal = store.exchange_journal();
     let undone = match renew::back(context).await {
-        Ok(()) => back(context, store).await,
+        Ok(()) => exchanging::back(context, journal.clone(), "the old data is back").await,
         stuck => stuck,
     };
-    come_up_on_what_is_there(context, store, found, undone).await?;
+    let is_back = undone.is_ok();
+    let up = come_up_on_what_is_there(context, store, found, undone).await;
+    if is_back {
+        exchanging::clear(context, journal, |_| Ok(())).await;
+    }
+    up?;
     renew::tidy(context).await;
     Ok(())
 }
@@ -298,12 +311,6 @@ pub(super) async fn come_up_on_what_is_there(
         come_up(context, found).await?;
     }
     moved
-}
-
-/// Undoes the exchange, where there is one.
-async fn back(context: &mut Context, store: &Store) -> Result<(), Failure> {
-    let journal = store.exchange_journal();
-    exchanging::back(context, journal, "the old data is back", |_| Ok(())).await
 }
 
 /// Removes the old data, last of all and entry by entry.

@@ -25,7 +25,7 @@ pub(super) async fn resync(context: &mut Context, asked: Resync) -> Result<(), F
     if context.record.dry_run {
         return planned(context, &plan, asked).await;
     }
-    recovery::end_earlier(context, &found).await?;
+    let found = recovery::end_earlier(context, &found).await?;
     let (staged, begins) = match asked.from {
         From::Snapshot => {
             let chosen = best(context, &plan).await?;

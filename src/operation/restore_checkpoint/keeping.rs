@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::backup::{self, Origin};
-use super::place::Backup;
+use super::place::{Backup, Place};
 use super::staging::Exclusive;
-use super::tell;
+use super::{backup_name, tell};
 use crate::data::exchange::Exchange;
 use crate::data::{Control, Error};
 use crate::operation::context::{Context, Did};
@@ -18,11 +18,7 @@ use crate::protocol::{Failure, Reason};
 /// The old tree becomes a backup.
 pub(super) async fn keep(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
     let backup = planned_backup(context)?;
-    let origin = Origin {
-        at: context.record.accepted_at,
-        clock_synced: context.record.clock_synced,
-        operation: context.record.id.clone(),
-    };
+    let origin = origin(context);
     let plan = validator.clone();
     let work = move |_: &mut Control| {
         let Some(exchange) = Exchange::pending(&plan.journal())? else {
@@ -49,6 +45,41 @@ pub(super) async fn keep(context: &mut Context, validator: &Validator) -> Result
         tell(context, "backup", Value::Null);
     }
     Ok(())
+}
+
+/// The old tree of an earlier restore, which could not become a backup then, does so now.
+pub(super) async fn keep_earlier(
+    context: &mut Context,
+    validator: &Validator,
+) -> Result<(), Failure> {
+    let (place, name) = (Place::find(validator)?, backup_name(context));
+    let owner = place.owner(validator)?;
+    let origin = origin(context);
+    let plan = validator.clone();
+    let work = move |_: &mut Control| {
+        let Some(exchange) = Exchange::pending(&plan.journal())? else {
+            return Ok(((), Did::default()));
+        };
+        let backup = place.backup(&name, &owner)?;
+        let kept = backup::keep(&plan, exchange, &backup, origin)?;
+        let did = Did {
+            changed: true,
+            detail: kept.map(|path| format!("the state before is {}", path.display())),
+        };
+        Ok(((), did))
+    };
+    context
+        .labour("keep earlier", Limits::default(), work)
+        .await
+        .map(drop)
+}
+
+fn origin(context: &Context) -> Origin {
+    Origin {
+        at: context.record.accepted_at,
+        clock_synced: context.record.clock_synced,
+        operation: context.record.id.clone(),
+    }
 }
 
 /// Where the old tree goes, as it was decided before the stop.

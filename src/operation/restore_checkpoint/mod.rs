@@ -29,7 +29,7 @@ use judge::Judged;
 pub(super) use keeping::prune;
 use keeping::{keep, prune_backups};
 use place::Place;
-use recovery::{recover, retreat};
+use recovery::{end_earlier, recover, retreat};
 use staging::{Exclusive, Maker, Staging};
 
 /// How long the updater may need to come to an end, and when its lock is held to be a leftover.
@@ -68,6 +68,10 @@ async fn restore_from(
     let exclusive = match context.record.dry_run {
         true => None,
         false => Some(Exclusive::demand(validator)?),
+    };
+    let found = &match &exclusive {
+        Some(_) => end_earlier(context, validator, found).await?,
+        None => found.clone(),
     };
     let judged = check(context, validator, &place, asked, source).await?;
     let mut output = judge::told(&judged);
@@ -213,7 +217,7 @@ async fn replace(
         return Err(failure);
     }
     let exchanged = match power::bring_down(context, found, None).await {
-        Ok(()) => exchange(context, validator, staging).await,
+        Ok(()) => exchange(context, validator, found, staging).await,
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
@@ -264,6 +268,7 @@ async fn outwait_updater(context: &mut Context, validator: &Validator) -> Result
 async fn exchange(
     context: &mut Context,
     validator: &Validator,
+    found: &Found,
     mut staging: Staging,
 ) -> Result<(), Failure> {
     let (plan, live) = (validator.clone(), staging.place.live.clone());
@@ -286,9 +291,11 @@ async fn exchange(
     let staging = whole(brought?)?;
     tell(context, "companions", json!(staging.companions));
     still_stopped(&context.workload).await?;
-    let journal = validator.journal();
+    let (journal, ran) = (validator.journal(), found.running);
     let exchange = move |_: &mut Control| {
-        staging.exchange(&journal)?.commit()?;
+        let mut exchange = staging.exchange(&journal)?;
+        exchange.note_ran(ran);
+        exchange.commit()?;
         Ok((
             (),
             Did {
@@ -318,10 +325,11 @@ async fn settle(
     if let Err(failure) = up
         && !context.has_begun("keep")
     {
-        if let Err(failure) = exchanging::stop_again(context).await {
+        if let Err(failure) = exchanging::stop_again(context, validator.journal()).await {
             // Nothing may be moved under it. It was started once: it runs, or is started again.
             context.forget_steps(&["start"]);
             power::bring_up(context, power::START_PATIENCE).await?;
+            exchanging::disarm(context).await;
             return Err(failure);
         }
         retreat(context, validator, found).await?;
@@ -345,9 +353,7 @@ async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
         return restore::come_up(context, found).await;
     }
     power::bring_up(context, power::START_PATIENCE).await?;
-    if let Err(error) = workload.runtime.disarm().await {
-        tracing::warn!("the dead-man of {} stays armed: {error}", workload.name);
-    }
+    exchanging::disarm(context).await;
     context.step("confirm", settle::comes_up(&workload)).await
 }
 

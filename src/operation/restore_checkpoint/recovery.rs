@@ -2,29 +2,37 @@
 
 use serde_json::Value;
 
+use super::keeping::keep_earlier;
 use super::place::Place;
 use super::staging::Exclusive;
 use super::{PAUSE, come_up, settle, tell};
 use crate::data::Control;
 use crate::data::exchange::{Exchange, Goal};
 use crate::operation::context::{Context, Did};
-use crate::operation::exchanging;
-use crate::operation::labour::{Limits, failure_of};
+use crate::operation::exchanging::{self, EARLIER, ENDED, OF_AN_END, mark};
+use crate::operation::labour::Limits;
 use crate::operation::power;
 use crate::operation::snapshot::whole;
 use crate::operation::validator::Validator;
 use crate::protocol::{Failure, Found, Reason};
 
-/// Puts the old state back, and starts the validator on it.
+/// Puts the old state back, starts the validator on it, and only then removes the other.
 pub(super) async fn retreat(
     context: &mut Context,
     validator: &Validator,
     found: &Found,
 ) -> Result<(), Failure> {
     context.forget_steps(&["exchange back"]);
-    let undone = back(context, validator).await;
+    let (place, journal) = (Place::find(validator)?, validator.journal());
+    let undone = exchanging::back(context, journal.clone(), "the old state is back").await;
     tell(context, "backup", Value::Null);
-    come_up_on_what_is_there(context, validator, found, undone).await
+    let is_back = undone.is_ok();
+    let up = come_up_on_what_is_there(context, validator, found, undone).await;
+    if is_back {
+        let sweep = move |control: &mut Control| place.sweep(control);
+        exchanging::clear(context, journal, sweep).await;
+    }
+    up
 }
 
 /// Starts the validator on what is in place, unless that is half of each.
@@ -40,11 +48,69 @@ async fn come_up_on_what_is_there(
     moved
 }
 
-/// Undoes the exchange, or removes what was staged for one.
-async fn back(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
-    let place = Place::find(validator)?;
-    let sweep = move |control: &mut Control| place.sweep(control);
-    exchanging::back(context, validator.journal(), "the old state is back", sweep).await
+/// Removes what was staged, where no journal speaks of it and nobody else is at it: they sweep themselves.
+async fn sweep(context: &mut Context, validator: &Validator) -> Result<(), Failure> {
+    let (place, plan) = (Place::find(validator)?, validator.clone());
+    let sweep = move |control: &mut Control| {
+        let exclusive = Exclusive::take(&plan)?;
+        if exclusive.is_some() && Exchange::pending(&plan.journal())?.is_none() {
+            place.sweep(control)?;
+        }
+        Ok(((), Did::default()))
+    };
+    context.forget_steps(&["sweep"]);
+    context
+        .labour("sweep", Limits::default(), sweep)
+        .await
+        .map(drop)
+}
+
+/// Ends the exchange of an earlier restore that could not end it itself, on a full disk for example. A state that it
+/// had put in place as a whole stays, and the one before becomes a backup; else that one comes back. Gives the validator
+/// as it is to be afterwards.
+pub(super) async fn end_earlier(
+    context: &mut Context,
+    validator: &Validator,
+    found: &Found,
+) -> Result<Found, Failure> {
+    let mut found = found.clone();
+    let Some(exchange) = exchanging::pending(validator.journal()).await? else {
+        return Ok(found);
+    };
+    if exchange.goal() == Goal::Forward && exchange.is_complete() {
+        keep_earlier(context, validator).await?;
+        return Ok(found);
+    }
+    if exchange.is_torn() && exchange.ran() {
+        // On half of each nobody could start it.
+        found.running = true;
+        context.record.found = Some(found.clone());
+    }
+    context.must_finish();
+    context.step(EARLIER, mark()).await?;
+    undo_earlier(context, validator, &found).await?;
+    if exchanging::pending(validator.journal()).await?.is_some() {
+        return Err(Failure::new(
+            Reason::DataFailed,
+            "an exchange of an earlier restore could not be brought to its end",
+        ));
+    }
+    context.step(ENDED, mark()).await?;
+    context.forget_steps(&OF_AN_END);
+    context.need_not_finish();
+    Ok(found)
+}
+
+async fn undo_earlier(
+    context: &mut Context,
+    validator: &Validator,
+    found: &Found,
+) -> Result<(), Failure> {
+    let exchange = exchanging::pending(validator.journal()).await?;
+    if exchange.is_some_and(|exchange| exchange.goal() != Goal::Discard && !exchange.is_back()) {
+        exchanging::stop_again(context, validator.journal()).await?;
+    }
+    retreat(context, validator, found).await
 }
 
 /// After an interruption: finished where the exchange had been committed, undone where it had not.
@@ -54,28 +120,32 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
     // What was started need not run any more: a power cut ends it too.
     context.forget_steps(&["start", "confirm", "watch"]);
     if !context.has_begun("arm") {
-        // Nothing was stopped yet; of what was staged nothing stays.
-        let swept = back(context, &validator).await;
-        return swept.and(Err(interrupted()));
+        if exchanging::ends_earlier(context) {
+            let exclusive = take_up(context, &validator).await?;
+            undo_earlier(context, &validator, found).await?;
+            drop(exclusive);
+        }
+        // Nothing was stopped yet; of what was staged nothing stays. What an earlier restore has left is not undone.
+        return sweep(context, &validator).await.and(Err(interrupted()));
     }
     if !context.has_begun("exchange") {
         // Nothing was moved, so whatever became of the disk, the validator can run.
         come_up(context, found).await?;
-        back(context, &validator).await?;
-        return Err(interrupted());
+        return sweep(context, &validator).await.and(Err(interrupted()));
     }
     let exclusive = take_up(context, &validator).await?;
-    let pending = Exchange::pending(&validator.journal()).map_err(|error| failure_of(&error))?;
+    let pending = exchanging::pending(validator.journal()).await?;
     let goal = pending.as_ref().map(Exchange::goal);
     let complete = pending.as_ref().is_some_and(Exchange::is_complete);
+    let rests = pending.as_ref().is_some_and(Exchange::is_back);
 
     let committed = match goal {
         Some(Goal::Forward) => !context.has_begun("exchange back"),
         Some(Goal::Back | Goal::Discard) => false,
         None => context.is_done("exchange") && !context.has_begun("exchange back"),
     };
-    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) {
-        exchanging::stop_again(context).await?;
+    if goal.is_some_and(|goal| goal != Goal::Discard) && !(committed && complete) && !rests {
+        exchanging::stop_again(context, validator.journal()).await?;
     }
     if committed {
         return match exchanging::go_on(context, validator.journal()).await {

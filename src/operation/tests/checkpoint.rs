@@ -1,6 +1,7 @@
 //! Checkpoints through the engine, onto real directories; the real PM2 has its own suite.
 
 mod conditions;
+mod earlier;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::inn::{Inn, rclone};
 use super::*;
+use crate::data::exchange::Scope;
 use crate::data::{Control, Exchange, Staged, Store};
 
 /// A device with the snapshot `first`, whose data has changed since.
@@ -231,11 +232,7 @@ async fn nothing_starts_from_outside_what_was_found_stopped() {
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_only_waited_begins_after_the_agent_has_started_anew() {
     let inn = changed();
-    let name = Name::new("miner").unwrap();
-    let record = OperationRecord::accepted(restore("a", false), Some(name), 1);
-    let path = inn.path("state/operations/a.json");
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+    journalled(&inn, &accepted());
     inn.fake
         .with(|state| state.inspect_errors = [(); 3].map(|()| unresponsive()).into());
     let engine = inn.engine(rclone()).await;
@@ -262,4 +259,111 @@ async fn a_link_to_the_data_stays_one() {
     assert_ne!(fs::read(inn.path("disk/data/file")).unwrap(), b"changed");
     let left = fs::read_dir(inn.path("disk")).unwrap().count();
     assert_eq!(left, 1);
+}
+
+fn accepted() -> OperationRecord {
+    let name = Name::new("miner").unwrap();
+    OperationRecord::accepted(restore("a", false), Some(name), 1)
+}
+
+fn journalled(inn: &Inn, record: &OperationRecord) {
+    let path = inn.path("state/operations/a.json");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    crate::durable::write(&path, &serde_json::to_vec(record).unwrap(), 0o600).unwrap();
+}
+
+/// The restore `a`, interrupted after these steps.
+fn interrupted(inn: &Inn, steps: &[(&str, StepState)]) {
+    let step = |(name, state): &(&str, StepState)| Step {
+        name: (*name).to_owned(),
+        state: *state,
+        took_ms: None,
+        detail: None,
+    };
+    let record = OperationRecord {
+        state: State::Running,
+        steps: steps.iter().map(step).collect(),
+        found: Some(Found {
+            running: true,
+            run: Some("1".to_owned()),
+        }),
+        ..accepted()
+    };
+    journalled(inn, &record);
+}
+
+/// An exchange entry by entry that stopped halfway; the workload ran until it was stopped for it.
+fn torn() -> Inn {
+    let inn = changed();
+    let (data, staged) = (inn.path("data"), inn.path("data/.ostler-staged"));
+    fs::create_dir(&staged).unwrap();
+    let put = |path: PathBuf, content: &[u8]| crate::durable::write(&path, content, 0o600).unwrap();
+    put(data.join("other"), b"changed");
+    for name in ["file", "other"] {
+        put(staged.join(name), b"new");
+    }
+    let journal = inn.path("store/exchange.json");
+    let mut exchange = Exchange::begin(&journal, &data, &staged, &Scope::Entries).unwrap();
+    exchange.note_ran(true);
+    exchange.commit().unwrap();
+    fs::rename(data.join("other"), inn.path("aside")).unwrap();
+    fs::rename(staged.join("other"), data.join("other")).unwrap();
+    fs::rename(inn.path("aside"), staged.join("other")).unwrap();
+    let mut plan: Value = serde_json::from_slice(&fs::read(&journal).unwrap()).unwrap();
+    plan["done"] = false.into();
+    put(journal, plan.to_string().as_bytes());
+    inn.fake.with(|state| state.running = false);
+    inn
+}
+
+#[tokio::test]
+async fn what_stopped_halfway_is_started_by_nobody_before_it_is_ended() {
+    let inn = torn();
+    let engine = inn.engine(rclone()).await;
+    for operation in [Operation::Start, Operation::Restart] {
+        let id = operation.as_str();
+        engine.submit(request(id, operation, json!({}))).await;
+        let failure = ended(&engine, id).await.failure.unwrap();
+        assert_eq!(failure.reason, Reason::NotPossible, "{failure:?}");
+        assert!(failure.message.contains("ostler restore"), "{failure:?}");
+    }
+    assert_eq!(inn.fake.with(|state| state.starts), 0);
+    engine.submit(restore("a", false)).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert!(!inn.path("data/other").exists());
+    // It ran before the first of the two.
+    assert!(inn.fake.with(|state| state.running));
+}
+
+#[tokio::test]
+async fn an_end_of_an_earlier_exchange_that_was_interrupted_goes_on_before_a_start() {
+    let inn = torn();
+    interrupted(&inn, &[("end earlier", StepState::Done)]);
+    let engine = inn.engine(rclone()).await;
+    let record = ended(&engine, "a").await;
+    let reason = record.failure.as_ref().map(|failure| failure.reason);
+    assert_eq!(reason, Some(Reason::Interrupted), "{record:?}");
+    assert!(!inn.path("store/exchange.json").exists(), "{record:?}");
+    for name in ["data/file", "data/other"] {
+        assert_eq!(fs::read(inn.path(name)).unwrap(), b"new");
+    }
+    assert!(inn.fake.with(|state| state.running));
+}
+
+#[tokio::test]
+async fn half_of_each_is_not_started_from_outside() {
+    let inn = torn();
+    let steps = ["arm", "stop", "exchange"].map(|name| (name, StepState::Done));
+    interrupted(&inn, &steps);
+    // Somebody has replaced what was to be moved.
+    fs::remove_file(inn.path("data/other")).unwrap();
+    fs::create_dir(inn.path("data/other")).unwrap();
+    inn.fake.with(|state| state.armed = true);
+    let engine = inn.engine(rclone()).await;
+    let record = ended(&engine, "a").await;
+    let reason = record.failure.as_ref().map(|failure| failure.reason);
+    assert_eq!(reason, Some(Reason::DataFailed), "{record:?}");
+    let seen = inn.fake.with(|state| (state.running, state.armed));
+    assert_eq!(seen, (false, false));
 }

@@ -204,10 +204,17 @@ async fn nothing_is_moved_under_a_workload_that_was_stopped_again_in_an_earlier_
     left.fake
         .with(|state| state.crashes = Some(Box::new(move || new.exists())));
     let record = left.taken_up().await;
-    assert_eq!(record.failure.unwrap().reason, Reason::NotReady);
+    let reason = record.failure.as_ref().map(|failure| failure.reason);
+    assert_eq!(reason, Some(Reason::NotReady), "{record:?}");
     assert!(!left.path("data/new").exists() && !journal.exists());
     let seen = left
         .fake
         .with(|state| (state.running, state.stops, state.starts));
     assert_eq!(seen, (true, 1, 2));
+    // It was stopped with something outside to start it, and back before gigabytes were removed.
+    let seen = left.fake.with(|state| (state.arms, state.armed));
+    assert_eq!(seen, (1, false));
+    let steps: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
+    let last = ["exchange back", "start", "confirm", "discard"];
+    assert!(steps.ends_with(&last), "{steps:?}");
 }

@@ -240,14 +240,16 @@ impl Exchange {
     }
 
     /// Makes the old tree the live one again. Where nothing of it was moved, or all of it moved back, the journal goes at
-    /// once: whoever is started next moves files of its own, and it would be wrong by then. The staged tree stays.
-    pub fn undo_or_forget(mut self) -> Result<(), Error> {
+    /// once: whoever is started next moves files of its own, and it would be wrong by then. The staged tree stays, and is
+    /// given then.
+    pub fn undo_or_forget(mut self) -> Result<Option<PathBuf>, Error> {
         let untouched = self.is_untouched();
         self.undo()?;
-        match untouched {
-            true => Ok(crate::durable::remove(&self.journal)?),
-            false => Ok(()),
+        if !untouched {
+            return Ok(None);
         }
+        crate::durable::remove(&self.journal)?;
+        Ok(Some(self.plan.staged))
     }
 
     /// Removes what is at the staged place now (the old tree after a commit, the new one after an undo), and the journal.

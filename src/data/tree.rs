@@ -1,9 +1,14 @@
 //! What is in a directory: every file, directory and symbolic link, none of them followed.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::control::Control;
@@ -157,24 +162,60 @@ pub fn discard_name(path: &Path) -> std::path::PathBuf {
     path.with_file_name(name)
 }
 
-/// Removes a file or tree, entry by entry, following nothing. What is not there is removed already.
+/// Removes a file or tree, entry by entry, following nothing: also where whoever owns it puts links in the place of
+/// directories meanwhile. What is not there is removed already.
 pub fn remove(path: &Path, control: &mut Control) -> Result<(), Error> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or_else(|| Error::Place {
+        path: path.to_owned(),
+        problem: "it has no name by which it could be removed",
+    })?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(parent, flags, Mode::empty()) {
+        Ok(parent) => remove_at(parent.as_fd(), name, path, control),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::io("open", parent)(errno.into())),
+    }
+}
+
+fn remove_at(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    control: &mut Control,
+) -> Result<(), Error> {
     control.check()?;
-    let gone = |error: std::io::Error, action| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(Error::io(action, path)(error)),
+    let failed = |errno: Errno| Err(Error::io("remove", path)(errno.into()));
+    let refused = match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        // A directory, or a file that may not be removed.
+        Err(errno @ (Errno::ISDIR | Errno::PERM)) => errno,
+        Err(errno) => return failed(errno),
     };
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return gone(error, "read"),
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => return failed(refused),
+        Err(errno) => return Err(Error::io("list", path)(errno.into())),
     };
-    if !metadata.is_dir() {
-        return fs::remove_file(path).or_else(|error| gone(error, "remove"));
+    let listed = |errno: Errno| Error::io("list", path)(errno.into());
+    let mut directory = Dir::new(opened).map_err(listed)?;
+    while let Some(entry) = directory.read() {
+        let entry = entry.map_err(listed)?;
+        let inner = OsStr::from_bytes(entry.file_name().to_bytes());
+        if inner != "." && inner != ".." {
+            let below = path.join(inner);
+            remove_at(directory.fd().map_err(listed)?, inner, &below, control)?;
+        }
     }
-    for item in fs::read_dir(path).map_err(Error::io("list", path))? {
-        remove(&item.map_err(Error::io("list", path))?.path(), control)?;
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => failed(errno),
     }
-    fs::remove_dir(path).or_else(|error| gone(error, "remove"))
 }
 
 /// Moves a tree to where nothing is: by a rename, or from another filesystem by a copy that is durable before this
@@ -207,5 +248,34 @@ pub fn rename_or_copy(from: &Path, to: &Path, control: &mut Control) -> Result<(
     match to.parent() {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_is_removed_and_what_its_links_lead_to_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for directory in ["tree/deep/deeper", "elsewhere"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        for file in ["tree/a", "tree/deep/deeper/b", "elsewhere/c"] {
+            fs::File::create(at(file)).unwrap();
+        }
+        symlink(at("elsewhere"), at("tree/deep/link")).unwrap();
+        symlink("nowhere", at("tree/dangling")).unwrap();
+        let control = &mut Control::unlimited();
+        remove(&at("tree"), control).unwrap();
+        remove(&at("tree"), control).unwrap();
+        remove(&at("not/there"), control).unwrap();
+        symlink(at("elsewhere"), at("tree")).unwrap();
+        remove(&at("tree"), control).unwrap();
+        assert!(fs::symlink_metadata(at("tree")).is_err());
+        assert!(at("elsewhere/c").exists());
     }
 }

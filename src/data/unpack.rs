@@ -1,7 +1,7 @@
 //! A file that came from elsewhere, packed by gzip or not, as the file that it stands for.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -18,9 +18,12 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether it has to be unpacked. What cannot be read is not packed: whoever reads it next says so.
 pub fn is_packed(path: &Path) -> bool {
+    File::open(path).is_ok_and(|mut file| begins_packed(&mut file))
+}
+
+fn begins_packed(file: &mut File) -> bool {
     let mut magic = [0; 2];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && magic == GZIP
+    file.read_exact(&mut magic).is_ok() && magic == GZIP
 }
 
 /// Makes an empty file, with the directories above it, in the place of whatever an earlier attempt left there.
@@ -32,11 +35,18 @@ pub fn make_anew(path: &Path) -> Result<File, Error> {
     File::create_new(path).map_err(Error::io("create", path))
 }
 
-/// Copies a file, unpacking it where it is packed; the copy is durable when this returns. `reserve` bytes stay free.
-pub fn unpack(from: &Path, to: &Path, reserve: u64, control: &mut Control) -> Result<u64, Error> {
-    let source = File::open(from).map_err(Error::io("open", from))?;
+/// Copies `source`, which was opened at `from`, unpacking it where it is packed; the copy is durable when this returns.
+/// `reserve` bytes stay free.
+pub fn unpack(
+    mut source: File,
+    from: &Path,
+    to: &Path,
+    reserve: u64,
+    control: &mut Control,
+) -> Result<u64, Error> {
     let size = source.metadata().map_err(Error::io("read", from))?.len();
-    let packed = is_packed(from);
+    let packed = begins_packed(&mut source);
+    source.rewind().map_err(Error::io("read", from))?;
     let mut target = make_anew(to)?;
     space::require(to, size.saturating_add(reserve), 0)?;
     control.expect(size);
@@ -78,10 +88,11 @@ mod tests {
             directory.path().join("from"),
             directory.path().join("new/to"),
         );
+        let open = || File::open(&from).unwrap();
         let content = b"snapshot ".repeat(1000);
         File::create(&from).unwrap().write_all(&content).unwrap();
         let mut control = Control::unlimited();
-        assert_eq!(unpack(&from, &to, 0, &mut control).unwrap(), 9000);
+        assert_eq!(unpack(open(), &from, &to, 0, &mut control).unwrap(), 9000);
         assert_eq!(fs::read(&to).unwrap(), content);
 
         let file = File::create(&from).unwrap();
@@ -89,13 +100,13 @@ mod tests {
         gzip.write_all(&content).unwrap();
         gzip.finish().unwrap();
         assert!(is_packed(&from) && !is_packed(&to));
-        assert_eq!(unpack(&from, &to, 0, &mut control).unwrap(), 9000);
+        assert_eq!(unpack(open(), &from, &to, 0, &mut control).unwrap(), 9000);
         assert_eq!(fs::read(&to).unwrap(), content);
 
         let half = File::options().write(true).open(&from).unwrap();
         half.set_len(from.metadata().unwrap().len() / 2).unwrap();
-        unpack(&from, &to, 0, &mut control).unwrap_err();
-        let full = unpack(&from, &to, u64::MAX, &mut control).unwrap_err();
+        unpack(open(), &from, &to, 0, &mut control).unwrap_err();
+        let full = unpack(open(), &from, &to, u64::MAX, &mut control).unwrap_err();
         assert!(matches!(full, Error::NoSpace { .. }), "{full}");
     }
 }

@@ -190,9 +190,16 @@ pub(super) async fn fetch(
             arriving
         }
     };
-    let reserve = plan.reserve;
+    let (reserve, came) = (plan.reserve, matches!(source, Source::Web { .. }));
     let unpack = move |control: &mut Control| {
-        let written = unpack::unpack(&packed, &arrived, reserve, control)?;
+        // What was downloaded lies in a directory of the miner's: a link that it puts there is not followed.
+        let opened = match came {
+            true => crate::data::place::open(&packed)?,
+            false => {
+                std::fs::File::open(&packed).map_err(crate::data::Error::io("open", &packed))?
+            }
+        };
+        let written = unpack::unpack(opened, &packed, &arrived, reserve, control)?;
         let detail = Some(format!("{written} bytes"));
         Ok((
             Fetched { path: arrived },

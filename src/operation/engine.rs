@@ -24,7 +24,7 @@ use crate::clock::{ClockSync, Timestamp};
 use crate::feed::{Feed, Update};
 use crate::protocol::{
     Event, Failure, Level, Name, Operation, OperationId, OperationRecord, Origin, Reason, Refusal,
-    Refused, Request, Scheduled, State,
+    Refused, Request, Scheduled, State, Step, StepState,
 };
 
 /// How many refusals are kept for whoever asks; all are counted.
@@ -211,8 +211,13 @@ impl Engine {
             return Err(Failure::new(Reason::BadArguments, message));
         }
         let records = self.0.ledger.recent();
+        let forced = matches!(Arguments::read(request.operation, &request.args), Ok(Arguments::Reboot(asked)) if asked.force);
         let is_at_work = |record: &&OperationRecord| {
-            record.operation == Operation::Reboot && !record.state.is_final()
+            let other = record.operation == Operation::Reboot && !record.state.is_final();
+            // One that has booted only waits for what it starts: a device that hangs in that can be booted again.
+            let done = |step: &Step| step.state == StepState::Done;
+            let past_its_boot = record.recoveries > 0 && record.step("reboot").is_some_and(done);
+            other && !(forced && past_its_boot)
         };
         match records.iter().find(is_at_work) {
             Some(other) => {

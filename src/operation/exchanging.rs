@@ -9,7 +9,7 @@ use super::labour::{Limits, failure_of};
 use super::power;
 use super::snapshot::arm;
 use crate::data::exchange::{Exchange, Goal};
-use crate::data::{Control, Error};
+use crate::data::{Control, Error, tree};
 use crate::protocol::{Failure, Operation, Reason};
 
 /// Marks in the record that an earlier operation's exchange is being ended, and that it is.
@@ -110,43 +110,46 @@ pub(super) async fn go_on(context: &mut Context, journal: PathBuf) -> Result<(),
 }
 
 /// Undoes an exchange as far as it has come; `told` is what the record says of it. The tree that was not wanted stays
-/// until the workload runs: see [`clear`].
+/// until the workload runs: see [`clear`]. Gives where it is, if no journal says so any more.
 pub(super) async fn back(
     context: &mut Context,
     journal: PathBuf,
     told: &'static str,
-) -> Result<(), Failure> {
+) -> Result<Option<PathBuf>, Failure> {
     let back = move |_: &mut Control| {
         let Some(exchange) = Exchange::pending(&journal)? else {
-            return Ok(((), Did::default()));
+            return Ok((None, Did::default()));
         };
-        if exchange.goal() != Goal::Discard {
-            exchange.undo_or_forget()?;
-        }
+        let forgotten = match exchange.goal() {
+            Goal::Discard => None,
+            Goal::Forward | Goal::Back => exchange.undo_or_forget()?,
+        };
         let did = Did {
             changed: true,
             detail: Some(told.to_owned()),
         };
-        Ok(((), did))
+        Ok((forgotten, did))
     };
-    context
-        .labour("exchange back", Limits::default(), back)
-        .await
-        .map(drop)
+    let back = context.labour("exchange back", Limits::default(), back);
+    back.await.map(Option::flatten)
 }
 
-/// Removes the tree that was not wanted, after [`back`], and its journal; where nothing was exchanged, `otherwise` is
-/// done. It may have gigabytes in many files, so the workload runs by now, and what cannot be removed is left to the
+/// Removes the tree that was not wanted, after [`back`], and its journal; where there is none, what was `forgotten`, and
+/// `otherwise` is done. It may have gigabytes in many files, so the workload runs by now, and what cannot be removed is left to the
 /// next restore.
 pub(super) async fn clear(
     context: &mut Context,
     journal: PathBuf,
+    forgotten: Option<PathBuf>,
     otherwise: impl FnOnce(&mut Control) -> Result<(), Error> + Send + 'static,
 ) {
     let clear = move |control: &mut Control| {
         match Exchange::pending(&journal)? {
             Some(exchange) => exchange.finish(control)?,
-            None => otherwise(control)?,
+            None => {
+                forgotten.map_or(Ok(()), |staged| tree::discard(&staged, control))?;
+                otherwise(control)?;
+            }
         }
         Ok(((), Did::default()))
     };

@@ -12,12 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Did, step};
 use super::host::{Boot, Host};
 use super::ledger::Ledger;
-use super::power::{START_PATIENCE, begin_run};
+use super::power::begin_run;
 use super::workload::Workload;
 use crate::protocol::{Failure, Name, OperationRecord, Reason, StepState};
 
 /// How long the system may take to end this program, after it has said that it boots anew.
 const GOING_DOWN: Duration = Duration::from_secs(600);
+
+/// How long a runtime that is away or hung is waited for after the boot. Nothing else can be asked of the device meanwhile, so one of many
+/// that does not come must not keep the others; what it leaves stopped is said, and can be started.
+const STARTS: Duration = Duration::from_secs(600);
 
 /// Who was told of the operation shall have heard it before the network goes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -155,7 +159,7 @@ impl Rebooting<'_> {
             .among(running)
             .into_iter()
             .map(|workload| async move {
-                let started = begin_run(&*workload.runtime, START_PATIENCE).await;
+                let started = begin_run(&*workload.runtime, STARTS).await;
                 started.map_err(|failure| format!("{}: {}", workload.name, failure.message))
             });
         let starts: Vec<_> = starts.collect();

@@ -288,12 +288,15 @@ pub(super) async fn retreat(
     let journal = store.exchange_journal();
     let undone = match renew::back(context).await {
         Ok(()) => exchanging::back(context, journal.clone(), "the old data is back").await,
-        stuck => stuck,
+        Err(stuck) => Err(stuck),
     };
-    let is_back = undone.is_ok();
-    let up = come_up_on_what_is_there(context, store, found, undone).await;
-    if is_back {
-        exchanging::clear(context, journal, |_| Ok(())).await;
+    let (moved, unwanted) = match undone {
+        Ok(forgotten) => (Ok(()), Some(forgotten)),
+        Err(stuck) => (Err(stuck), None),
+    };
+    let up = come_up_on_what_is_there(context, store, found, moved).await;
+    if let Some(forgotten) = unwanted {
+        exchanging::clear(context, journal, forgotten, |_| Ok(())).await;
     }
     up?;
     renew::tidy(context).await;

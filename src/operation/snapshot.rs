@@ -1,5 +1,6 @@
 //! The operation `snapshot`: the workload is away for milliseconds, and back on every path out.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -222,13 +223,45 @@ async fn hot(context: &mut Context, mut cut: Cut) -> Result<(Cut, Timestamp), Fa
     whole(context.labour("cut", Limits::default(), hot).await?).map(|cut| (cut, cut_time))
 }
 
-/// Stop, cut, start: once the stop has begun, the start runs whatever becomes of the rest.
+/// The cut while others work on it: one that comes to nothing has links without number to remove, which waits until the
+/// workload runs again.
+type Kept = Arc<Mutex<Option<Cut>>>;
+
+fn kept(cut: &Kept) -> MutexGuard<'_, Option<Cut>> {
+    cut.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn stopped(
     context: &mut Context,
     cut: Cut,
     plan: &Snapshots,
     found: &Found,
 ) -> Result<(Cut, Timestamp), Failure> {
+    let cut = Arc::new(Mutex::new(Some(cut)));
+    let taken = take(context, &cut, plan, found).await;
+    let left = kept(&cut).take();
+    let failure = match taken {
+        Ok(time) => return whole(left).map(|cut| (cut, time)),
+        Err(failure) => failure,
+    };
+    if let Some(left) = left
+        && let Err(failure) = abandon(context, left).await
+    {
+        tracing::warn!(
+            "a cut that came to nothing stays until the store is used again: {}",
+            failure.message
+        );
+    }
+    Err(failure)
+}
+
+/// Stop, cut, start: once the stop has begun, the start runs whatever becomes of the rest.
+async fn take(
+    context: &mut Context,
+    cut: &Kept,
+    plan: &Snapshots,
+    found: &Found,
+) -> Result<Timestamp, Failure> {
     if !found.running {
         return cold(context, cut, plan, false).await;
     }
@@ -244,7 +277,7 @@ async fn stopped(
         Err(failure) => Err(failure),
     };
     let outcome = match outcome {
-        Ok(cut) => still_stopped(&workload).await.map(|()| cut),
+        Ok(time) => still_stopped(&workload).await.map(|()| time),
         Err(failure) => Err(failure),
     };
     power::bring_up(context, power::START_PATIENCE).await?;
@@ -252,8 +285,8 @@ async fn stopped(
         tracing::warn!("the dead-man of {} stays armed: {error}", workload.name);
     }
     let confirmed = power::confirm(context).await;
-    let cut = outcome?;
-    confirmed.map(|()| cut)
+    let time = outcome?;
+    confirmed.map(|()| time)
 }
 
 /// A cut or an exchange counts only if nothing has started the workload meanwhile: the dead-man, an operator, a program.
@@ -328,17 +361,20 @@ async fn bring_down(context: &mut Context, workload: &Workload) -> Result<(), Fa
 
 async fn cold(
     context: &mut Context,
-    mut cut: Cut,
+    cut: &Kept,
     plan: &Snapshots,
     clean: bool,
-) -> Result<(Cut, Timestamp), Failure> {
-    let cut_time = Timestamp::now();
+) -> Result<Timestamp, Failure> {
+    let (cut, cut_time) = (cut.clone(), Timestamp::now());
     let cold = move |control: &mut Control| {
-        cut.cold(clean, control)?;
-        Ok((cut, Did::default()))
+        if let Some(cut) = kept(&cut).as_mut() {
+            cut.cold(clean, control)?;
+        }
+        Ok(((), Did::default()))
     };
     let limits = Limits::within(plan.longest_cut);
-    whole(context.labour("cut", limits, cold).await?).map(|cut| (cut, cut_time))
+    context.labour("cut", limits, cold).await?;
+    Ok(cut_time)
 }
 
 async fn seal(
@@ -416,13 +452,19 @@ async fn sealed(store: &Store, name: &Name) -> Option<Summary> {
 
 async fn planned(context: &mut Context, cut: Cut, name: &Name) -> Result<(), Failure> {
     let way = cut.way();
-    let abandon = move |control: &mut Control| cut.abandon(control).map(|()| ((), Did::default()));
-    context
-        .labour("abandon", Limits::default(), abandon)
-        .await?;
+    abandon(context, cut).await?;
     context.record.changed = Some(false);
     context.record.output = Some(json!({"name": name, "way": way}));
     Ok(())
+}
+
+/// Removes what was cut.
+async fn abandon(context: &mut Context, cut: Cut) -> Result<(), Failure> {
+    let abandon = move |control: &mut Control| cut.abandon(control).map(|()| ((), Did::default()));
+    context
+        .labour("abandon", Limits::default(), abandon)
+        .await
+        .map(drop)
 }
 
 /// The parts of the downtime, as the steps measured them.

@@ -2,8 +2,10 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 use crate::checkpoint::Owner;
 use crate::data::mount::is_mount_point;
@@ -182,7 +184,12 @@ fn make_directory(path: &Path, owner: &Owner) -> Result<(), Error> {
         Err(error) => return Err(Error::io("create", path)(error)),
     }
     if owner.uid.is_some() {
-        chown(path, owner.uid, owner.gid).map_err(Error::io("set owner of", path))?;
+        let made = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits())
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        fchown(&made, owner.uid, owner.gid).map_err(Error::io("set owner of", path))?;
     }
     match path.parent() {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),

@@ -26,11 +26,14 @@ pub(super) async fn retreat(
     let (place, journal) = (Place::find(validator)?, validator.journal());
     let undone = exchanging::back(context, journal.clone(), "the old state is back").await;
     tell(context, "backup", Value::Null);
-    let is_back = undone.is_ok();
-    let up = come_up_on_what_is_there(context, validator, found, undone).await;
-    if is_back {
+    let (moved, unwanted) = match undone {
+        Ok(forgotten) => (Ok(()), Some(forgotten)),
+        Err(stuck) => (Err(stuck), None),
+    };
+    let up = come_up_on_what_is_there(context, validator, found, moved).await;
+    if let Some(forgotten) = unwanted {
         let sweep = move |control: &mut Control| place.sweep(control);
-        exchanging::clear(context, journal, sweep).await;
+        exchanging::clear(context, journal, forgotten, sweep).await;
     }
     up
 }

@@ -4,10 +4,11 @@
 //! can do what the validator can, and what it does to the copy reaches the live tree only after it was examined.
 
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use nix::fcntl::OFlag;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -91,6 +92,8 @@ async fn attempt(
         let to = into.join(name);
         place::copy(&file, &to, None, None, control)?;
         hand_over(&to, &owner, 0o600)?;
+        // Last of all: until then nobody else gets into it.
+        hand_over(&into, &owner, 0o700)?;
         let did = Did {
             changed: false,
             detail: Some(format!("{bytes} bytes of code")),
@@ -159,7 +162,9 @@ fn copy_code(
                     .mode(0o700)
                     .create(&to)
                     .map_err(Error::io("create", &to))?;
-                hand_over(&to, owner, 0o700)?;
+                if !entry.path.is_root() {
+                    hand_over(&to, owner, 0o700)?;
+                }
             }
             Node::Symlink(target) => place::symlink(target, &to, &entry.attributes)?,
             Node::File => {
@@ -172,12 +177,19 @@ fn copy_code(
     Ok(bytes)
 }
 
+/// Gives away what is there itself: another user may put a link in its place.
 fn hand_over(path: &Path, owner: &Owner, mode: u32) -> Result<(), Error> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(Error::io("open", path))?;
     if owner.uid.is_some() {
-        chown(path, owner.uid, owner.gid).map_err(Error::io("set owner of", path))?;
+        fchown(&file, owner.uid, owner.gid).map_err(Error::io("set owner of", path))?;
     }
     let mode = fs::Permissions::from_mode(mode & 0o7777);
-    fs::set_permissions(path, mode).map_err(Error::io("set mode of", path))
+    file.set_permissions(mode)
+        .map_err(Error::io("set mode of", path))
 }
 
 /// Runs the script as the validator's user; its word is not believed, but a failure is.

@@ -195,7 +195,8 @@ impl Staging {
             return Ok(());
         }
         crate::durable::write(path, content, self.owner.file_mode)?;
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        // Never through a link: the directory is, or will be, somebody else's.
+        let file = crate::data::place::open(path)?;
         let dressed = || {
             if self.owner.uid.is_some() {
                 fchown(&file, self.owner.uid, self.owner.gid)?;

@@ -35,6 +35,12 @@ async fn a_cut_that_takes_too_long_is_given_up_and_the_workload_started() {
         .with(|state| (state.running, state.stops, state.starts));
     assert_eq!(seen, (true, 1, 1));
     nothing_is_left(&inn);
+    // It may have links without number: not while the workload waits.
+    let steps: Vec<_> = record.steps.iter().map(|step| step.name.as_str()).collect();
+    assert!(
+        steps.ends_with(&["start", "confirm", "abandon"]),
+        "{steps:?}"
+    );
 }
 
 #[tokio::test]

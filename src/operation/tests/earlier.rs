@@ -357,8 +357,9 @@ async fn half_of_each_is_not_started_from_outside() {
     let steps = ["arm", "stop", "exchange"].map(|name| (name, StepState::Done));
     interrupted(&inn, &steps);
     // Somebody has replaced what was to be moved.
+    fs::create_dir(inn.path("data/another")).unwrap();
     fs::remove_file(inn.path("data/other")).unwrap();
-    fs::create_dir(inn.path("data/other")).unwrap();
+    fs::rename(inn.path("data/another"), inn.path("data/other")).unwrap();
     inn.fake.with(|state| state.armed = true);
     let engine = inn.engine(rclone()).await;
     let record = ended(&engine, "a").await;

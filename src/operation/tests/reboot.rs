@@ -292,3 +292,46 @@ async fn a_plan_touches_nothing_and_what_makes_no_sense_is_refused() {
         Reason::Unsupported
     );
 }
+
+/// Nothing else can be asked of the device while a reboot is at work.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_hangs_after_the_boot_keeps_the_device_for_ten_minutes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fake, board) = (Fake::running(), Board::default());
+    let engine = board.open(directory.path(), &fake).await;
+    engine.submit(reboot("boot", json!({}))).await;
+    until(|| board.with(|state| state.told) == 1).await;
+    engine.drain(Duration::from_secs(20)).await;
+    board.with(|state| state.boot += 1);
+    fake.with(|state| state.start_errors = (0..2000).map(|_| unresponsive()).collect());
+    let engine = board.open(directory.path(), &fake).await;
+    let id = OperationId::new("boot").unwrap();
+    until(|| engine.record(&id).unwrap().step("start").is_some()).await;
+    let again = engine.submit(reboot("polite", json!({}))).await;
+    assert_eq!(reason(&again), Reason::Busy);
+    let begun = tokio::time::Instant::now();
+    let record = ended(&engine, "boot").await;
+    assert_eq!(record.state, State::Failed, "{record:?}");
+    assert!(begun.elapsed() < Duration::from_secs(700));
+    fake.with(|state| state.start_errors.clear());
+    engine.submit(restart("next")).await;
+    assert_eq!(ended(&engine, "next").await.state, State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_hangs_after_its_boot_can_be_booted_again_by_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fake, board) = (Fake::running(), Board::default());
+    let engine = board.open(directory.path(), &fake).await;
+    engine.submit(reboot("boot", json!({}))).await;
+    until(|| board.with(|state| state.told) == 1).await;
+    engine.drain(Duration::from_secs(20)).await;
+    board.with(|state| state.boot += 1);
+    fake.with(|state| state.start_errors = (0..2000).map(|_| unresponsive()).collect());
+    let engine = board.open(directory.path(), &fake).await;
+    let id = OperationId::new("boot").unwrap();
+    until(|| engine.record(&id).unwrap().step("start").is_some()).await;
+    let forced = reboot("forced", json!({"force": true}));
+    assert!(is_accepted(&engine.submit(forced).await));
+    until(|| board.with(|state| state.told) == 2).await;
+}

@@ -1,8 +1,9 @@
 //! Reading ahead: one thread unpacks the document while another understands it.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
+
+use super::queue::{Receiver, queue};
 
 /// Small enough for an allocator to keep it at hand.
 const PIECE: usize = 64 * 1024;
@@ -23,17 +24,17 @@ impl Ahead {
         scope: &'scope Scope<'scope, '_>,
         mut input: impl Read + Send + 'scope,
     ) -> Self {
-        let (sender, pieces) = sync_channel(PIECES);
+        let (sender, pieces) = queue(PIECES);
         scope.spawn(move || {
             loop {
                 let mut piece = Vec::with_capacity(PIECE);
                 let read = (&mut input).take(PIECE as u64).read_to_end(&mut piece);
                 let last = read.is_err() || piece.is_empty();
                 // What was read before a fault is understood before it is told.
-                let told = piece.is_empty() || sender.send(Ok(piece)).is_ok();
+                let told = piece.is_empty() || sender.send(Ok(piece));
                 if let Err(error) = read {
                     // Nobody may be listening any more.
-                    let _ = sender.send(Err(error));
+                    sender.send(Err(error));
                 }
                 if last || !told {
                     return;
@@ -52,8 +53,8 @@ impl Read for Ahead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.piece.len() {
             match self.pieces.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece?, 0),
-                Err(_) => return Ok(0),
+                Some(piece) => (self.piece, self.at) = (piece?, 0),
+                None => return Ok(0),
             }
         }
         let count = (&self.piece[self.at..]).read(buffer)?;

@@ -1,9 +1,9 @@
 //! Writing behind: one thread makes the files while another goes on with the document.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::Error;
+use super::queue::{Receiver, Sender, queue};
 use super::walk::Sink;
 
 /// So much is handed over at once: waking the other thread for each small file would cost more than the file.
@@ -22,7 +22,7 @@ enum Call {
 
 /// Hands every call on to a sink on a thread of its own.
 pub(crate) struct Behind {
-    calls: SyncSender<Vec<Call>>,
+    calls: Sender<Vec<Call>>,
     batch: Vec<Call>,
     bytes: usize,
 }
@@ -36,7 +36,7 @@ impl Behind {
         scope: &'scope Scope<'scope, '_>,
         sink: S,
     ) -> (Self, Writer<'scope, S>) {
-        let (calls, inbox) = sync_channel(BATCHES);
+        let (calls, inbox) = queue(BATCHES);
         let writer = scope.spawn(move || write(sink, &inbox));
         let behind = Self {
             calls,
@@ -64,17 +64,22 @@ impl Behind {
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
         // The thread has ended only if it failed, and its own error is the one that is told.
-        self.calls.send(batch).map_err(|_| Error::Cancelled)
+        match self.calls.send(batch) {
+            true => Ok(()),
+            false => Err(Error::Cancelled),
+        }
     }
 }
 
 fn write<S: Sink>(mut sink: S, inbox: &Receiver<Vec<Call>>) -> Result<S, Error> {
-    for call in inbox.iter().flatten() {
-        match call {
-            Call::File(directory, name, content) => sink.file(&directory, &name, &content)?,
-            Call::Begin(name) => sink.begin(name)?,
-            Call::Append(bytes) => sink.append(&bytes)?,
-            Call::End => sink.end()?,
+    while let Some(batch) = inbox.recv() {
+        for call in batch {
+            match call {
+                Call::File(directory, name, content) => sink.file(&directory, &name, &content)?,
+                Call::Begin(name) => sink.begin(name)?,
+                Call::Append(bytes) => sink.append(&bytes)?,
+                Call::End => sink.end()?,
+            }
         }
     }
     Ok(sink)

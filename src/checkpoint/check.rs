@@ -1,6 +1,5 @@
 //! Checking all of a checkpoint before anything is touched.
 
-use std::io;
 use std::path::Path;
 
 use crate::clock::Timestamp;
@@ -69,10 +68,7 @@ pub(crate) fn choose_layout(checkpoint: &Checkpoint, rules: &Rules) -> Result<Ch
     })
 }
 
-fn version<R: io::Read>(
-    checkpoint: &Checkpoint,
-    reader: &mut Reader<R>,
-) -> Result<Option<String>, Stop> {
+fn version(checkpoint: &Checkpoint, reader: &mut Reader<'_>) -> Result<Option<String>, Stop> {
     let path = || checkpoint.path().to_owned();
     source::refuse_foreign_text(reader.head()?, checkpoint.path())?;
     match reader.kind()? {

@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
 
 use super::json::{Fault, Kind, Number, Reader, Value};
 use super::names::{hotkey_fault, shown};
 use super::positions::Held;
+use super::queue::Receiver;
 use super::report::LISTED;
 
 /// The state on disk beside the checkpoint. Times are milliseconds since 1970, UTC.
@@ -95,7 +95,7 @@ impl Compare {
 
     /// Compares every miner that comes, and then what is left. Where that ends early nobody looks at what was found.
     pub(crate) fn all(mut self, miners: &Receiver<Compared>) -> Comparison {
-        for miner in miners {
+        while let Some(miner) = miners.recv() {
             match miner {
                 Some((hotkey, held)) => self.miner(&hotkey, &held),
                 None => return self.finish(),
@@ -245,7 +245,7 @@ fn read(path: &Path, max_record: u64) -> Result<Option<OnDisk>, Fault> {
 }
 
 /// Reads what matters of an order: its uuid, and when it was processed. `None` for what is none.
-fn order(reader: &mut Reader<File>) -> Result<Option<(String, Option<i64>)>, Fault> {
+fn order(reader: &mut Reader<'_>) -> Result<Option<(String, Option<i64>)>, Fault> {
     if reader.kind()? != Kind::Object {
         reader.skip()?;
         return Ok(None);

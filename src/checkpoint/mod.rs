@@ -39,6 +39,7 @@ mod pairs;
 mod pass;
 mod position;
 mod positions;
+mod queue;
 mod record;
 mod report;
 mod room;

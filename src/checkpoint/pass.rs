@@ -4,12 +4,12 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 use std::thread::{ScopedJoinHandle, scope};
 
 use super::ahead::Ahead;
 use super::compare::{Compare, Comparison, WAITING};
 use super::json::Fault;
+use super::queue::queue;
 use super::report::Problems;
 use super::source::Unpacked;
 use super::unpack::UnpackFault;
@@ -36,7 +36,7 @@ pub(crate) fn pass(
     scope(|scope| {
         let (compare, comparison) = on_disk
             .map(|validation| {
-                let (sender, miners) = sync_channel(WAITING);
+                let (sender, miners) = queue(WAITING);
                 let compare = Compare::with(validation, rules.max_record);
                 (sender, scope.spawn(move || compare.all(&miners)))
             })

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::mpsc::SyncSender;
 
 use super::ahead::Ahead;
 use super::compare::Compared;
@@ -12,6 +11,7 @@ use super::json::{Fault, Kind, Number, Object, Path, Reader, Value, push_text};
 use super::layout::Layout;
 use super::names::{hotkey_fault, shown};
 use super::positions::Held;
+use super::queue::Sender;
 use super::report::{Problems, Rules, Summary};
 use super::ss58::is_checksummed;
 use super::unpack::Tally;
@@ -81,13 +81,13 @@ impl fmt::Display for Place {
 
 /// The pass, with all it gathers.
 pub(crate) struct Walk<'a> {
-    pub(super) reader: Reader<Ahead>,
+    pub(super) reader: Reader<'a>,
     pub(super) sink: &'a mut dyn Sink,
     pub(super) layout: Layout,
     pub(super) problems: Problems,
     pub(super) summary: Summary,
     /// Where the miners go whose state on disk is compared.
-    pub(super) compare: Option<SyncSender<Compared>>,
+    pub(super) compare: Option<Sender<Compared>>,
     /// The bytes of the record, or of the piece of a file, being made.
     pub(super) out: Vec<u8>,
     pub(super) place: Place,
@@ -104,7 +104,7 @@ pub(crate) struct Task<'a> {
     pub(crate) file_bytes: u64,
     pub(crate) rules: &'a Rules,
     pub(crate) layout: Layout,
-    pub(crate) compare: Option<SyncSender<Compared>>,
+    pub(crate) compare: Option<Sender<Compared>>,
 }
 
 impl<'a> Walk<'a> {
@@ -155,7 +155,7 @@ impl<'a> Walk<'a> {
     /// What it found; whoever compares hears that no more comes.
     pub(crate) fn end(self) -> (Problems, Summary) {
         if let Some(compare) = self.compare {
-            let _ = compare.send(None);
+            compare.send(None);
         }
         (self.problems, self.summary)
     }
@@ -279,7 +279,7 @@ impl<'a> Walk<'a> {
     pub(super) fn compared(&self, hotkey: &str, held: Held) {
         if let Some(compare) = &self.compare {
             // The other thread listens until this one has ended.
-            let _ = compare.send(Some((hotkey.to_owned(), held)));
+            compare.send(Some((hotkey.to_owned(), held)));
         }
     }
 

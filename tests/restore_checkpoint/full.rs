@@ -103,8 +103,8 @@ fn a_disk_that_fills_up_when_the_validator_has_stopped_leaves_the_old_state() {
 }
 
 fn free(house: &House) -> u64 {
-    let stat = nix::sys::statvfs::statvfs(&house.path("ptn")).unwrap();
-    stat.blocks_available() as u64 * stat.fragment_size() as u64
+    let stat = rustix::fs::statvfs(house.path("ptn")).unwrap();
+    stat.f_bavail * stat.f_frsize
 }
 
 fn fill(path: &Path, bytes: u64) {

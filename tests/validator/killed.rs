@@ -31,6 +31,8 @@ fn a_restore_that_is_killed_at_any_step_leaves_one_whole_state_and_a_validator_t
 
     let (mut finished, mut undone) = (0, 0);
     for (step, state) in [
+        ("check", "started"),
+        ("check", "done"),
         ("stage", "started"),
         ("stop", "started"),
         ("stop", "done"),

@@ -44,8 +44,9 @@ pub(crate) enum Kind {
 }
 
 /// The reader. Its memory is one buffer plus the value being asked for, which `max_record` bounds.
-pub(crate) struct Reader<R> {
-    input: R,
+pub(crate) struct Reader<'a> {
+    /// Any: one reader for all of them is half the code.
+    input: Box<dyn Read + 'a>,
     pub(super) buffer: Box<[u8]>,
     pub(super) at: usize,
     pub(super) end: usize,
@@ -66,16 +67,16 @@ pub(crate) struct Reader<R> {
 
 pub(super) type Result<T> = std::result::Result<T, Fault>;
 
-impl<R: Read> Reader<R> {
+impl<'a> Reader<'a> {
     /// Reads `input`; no single value may take more than `max_record` bytes.
-    pub(crate) fn new(input: R, max_record: u64) -> Self {
+    pub(crate) fn new(input: impl Read + 'a, max_record: u64) -> Self {
         Self::buffered(input, max_record, BUFFER)
     }
 
     /// The same with a buffer of `size` bytes: for one of many small files.
-    pub(crate) fn buffered(input: R, max_record: u64, size: usize) -> Self {
+    pub(crate) fn buffered(input: impl Read + 'a, max_record: u64, size: usize) -> Self {
         Self {
-            input,
+            input: Box::new(input),
             buffer: vec![0; size].into(),
             at: 0,
             end: 0,

@@ -1,7 +1,5 @@
 //! Reading strings and numbers, which may be cut anywhere by the end of the buffer.
 
-use std::io::Read;
-
 use super::plain::{Form, Plain};
 use super::reader::{Fault, Result};
 use super::{Number, Reader, Text, push_float, push_number};
@@ -9,7 +7,7 @@ use super::{Number, Reader, Text, push_float, push_number};
 /// CPython refuses to convert longer integers (`sys.int_info.default_max_str_digits`).
 const MAX_DIGITS: usize = 4300;
 
-impl<R: Read> Reader<R> {
+impl Reader<'_> {
     pub(super) fn text(&mut self) -> Result<Text> {
         let mut lone = Vec::new();
         self.read_text(&mut lone)?;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::house::{House, one_line};
 use super::list::{self, Entry};
+use super::program::of_the_host;
 use super::{App, Error};
 use crate::runtime::Runtime as _;
 use crate::runtime::systemd::{Systemd, UnitName};
@@ -110,8 +111,9 @@ pub(super) async fn raise(house: &House, wanted: &[App]) -> Result<(), Error> {
     let program = house.program()?;
     let command = match is_booted {
         true => {
-            let mut command = Command::new("systemd-run");
-            house.dress(&mut command, &program);
+            // What it gives to the unit is in its arguments. It is root, so the user's own environment is not for it.
+            let mut command = Command::new(of_the_host("systemd-run"));
+            command.env_clear().current_dir("/");
             command.args(in_a_unit(house, &program.path.to_string_lossy()));
             command
         }
@@ -119,14 +121,14 @@ pub(super) async fn raise(house: &House, wanted: &[App]) -> Result<(), Error> {
             // With the groups of that user, which its apps inherit.
             let mut command = match house.account.is_other() {
                 true => {
-                    let mut command = Command::new("setpriv");
+                    let mut command = Command::new(of_the_host("setpriv"));
                     command
                         .arg(format!("--reuid={}", house.account.uid))
                         .arg(format!("--regid={}", house.account.gid))
                         .arg("--init-groups");
                     command
                 }
-                false => Command::new("env"),
+                false => Command::new(of_the_host("env")),
             };
             house.dress(&mut command, &program);
             command

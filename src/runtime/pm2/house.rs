@@ -18,6 +18,9 @@ use super::daemon;
 use super::list::{self, Entry};
 use super::program::Program;
 
+/// What prints all apps as JSON, with all of their environments.
+const LIST_OF_APPS: &str = "jlist";
+
 /// The daemon answers from its memory; the program itself needs a second or more to start on a small board.
 const LIST: Duration = Duration::from_secs(30);
 
@@ -80,7 +83,7 @@ impl House {
     /// All apps of the daemon that runs.
     pub(super) async fn list(&self) -> Result<Vec<Entry>, Error> {
         const ACTION: &str = "list its apps";
-        let ran = self.pm2(&["jlist"], ACTION, LIST).await?;
+        let ran = self.pm2(&[LIST_OF_APPS], ACTION, LIST).await?;
         if ran.stdout.len() > MOST_LISTED {
             let detail = format!("its list has more than {MOST_LISTED} bytes");
             return Err(self.refused(ACTION, &detail));
@@ -105,7 +108,11 @@ impl House {
             .env("PM2_LOG_FILE_PATH", NO_DAEMON)
             // Without it the program asks the network for its newest version now and then.
             .env("PM2_DISCRETE_MODE", "true");
-        let ran = self.finish(command, action, deadline).await?;
+        let mut ran = self.finish(command, action, deadline).await?;
+        if arguments == [LIST_OF_APPS] && ran.code != Some(0) {
+            // The beginnings of a list are environments of apps, which no message shall show.
+            ran.stdout.clear();
+        }
         self.succeeded(action, ran, deadline).await
     }
 

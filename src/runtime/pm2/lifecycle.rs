@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::house::House;
 use super::list::Entry;
-use super::processes::{Family, bears, leads_session};
+use super::processes::{Family, bears, is_of, leads_session};
 use super::{App, Error, Pm2, Stopped, daemon, state};
 use crate::clock::Timestamp;
 
@@ -133,7 +133,7 @@ impl Pm2 {
     async fn stop_orphans(&self, house: &House, grace: Duration) -> Result<Stopped, Error> {
         let mut how = Stopped::Already;
         for root in self.orphans(house) {
-            let mut family = Family::new(Some(root), None, None);
+            let mut family = Family::new(Some(root), None, house.account.uid, None);
             family.signal(Signal::SIGINT);
             how = worse(how, Stopped::Cleanly);
             how = worse(how, end(house, &self.names(), &mut family, grace).await?);
@@ -153,14 +153,17 @@ impl Pm2 {
             {
                 found.extend(pid_files(house, &entry.name).filter_map(|file| {
                     let pid = daemon::read_number(&file)?;
-                    is_app(pid, entry).then_some(pid)
+                    (is_of(pid, house.account.uid) && is_app(pid, entry)).then_some(pid)
                 }));
             }
             if let App::Named(name) = app {
                 let mark = format!("name={name}");
                 found.extend(pid_files(house, name.as_str()).filter_map(|file| {
                     let pid = daemon::read_number(&file)?;
-                    (leads_session(pid) && bears(pid, mark.as_bytes())).then_some(pid)
+                    let is_it = is_of(pid, house.account.uid)
+                        && leads_session(pid)
+                        && bears(pid, mark.as_bytes());
+                    is_it.then_some(pid)
                 }));
             }
         }
@@ -206,7 +209,7 @@ async fn stop_one(
     all: &[Entry],
     grace: Duration,
 ) -> Result<Stopped, Error> {
-    let mut family = Family::of(entry, daemon::pid(house));
+    let mut family = Family::of(entry, house.account.uid, daemon::pid(house));
     let mut how = Stopped::Already;
     if entry.is_up() {
         let log = DaemonLog::begin(house);

@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 
 use super::list::Entry;
 
@@ -31,27 +32,34 @@ struct Stat {
 }
 
 /// The signs of an app, and those of its processes that were seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Family {
     root: Option<u32>,
     mark: Option<Vec<u8>>,
     /// Never of it, whatever they look like: the agent and the daemon.
     others: Vec<u32>,
+    /// Whose they are. A user's files and list may name any process, and the agent could end every one.
+    owner: Uid,
     seen: BTreeSet<Process>,
 }
 
 impl Family {
-    /// The processes of this app now. `daemon` is PM2's own.
-    pub(super) fn of(entry: &Entry, daemon: Option<u32>) -> Self {
+    /// The processes of this app of that user now. `daemon` is PM2's own.
+    pub(super) fn of(entry: &Entry, owner: Uid, daemon: Option<u32>) -> Self {
         let mark = entry
             .unique_id
             .as_ref()
             .map(|id| format!("unique_id={id}").into_bytes());
-        Self::new(entry.pid, mark, daemon)
+        Self::new(entry.pid, mark, owner, daemon)
     }
 
-    /// The processes that descend from this one, are in its session, or bear this mark.
-    pub(super) fn new(root: Option<u32>, mark: Option<Vec<u8>>, daemon: Option<u32>) -> Self {
+    /// The processes of that user that descend from this one, are in its session, or bear this mark.
+    pub(super) fn new(
+        root: Option<u32>,
+        mark: Option<Vec<u8>>,
+        owner: Uid,
+        daemon: Option<u32>,
+    ) -> Self {
         let mut others = vec![1, std::process::id()];
         others.extend(daemon);
         let root = root.filter(|root| !others.contains(root));
@@ -59,6 +67,7 @@ impl Family {
             root,
             mark,
             others,
+            owner,
             seen: BTreeSet::new(),
         };
         family.look();
@@ -82,9 +91,10 @@ impl Family {
         }
     }
 
-    /// Adds what belongs to it, and gives all processes of the host.
+    /// Adds what belongs to it, and gives all processes that could.
     fn look(&mut self) -> BTreeSet<Process> {
-        let all: Vec<Stat> = all();
+        let mut all: Vec<Stat> = all();
+        all.retain(|stat| is_of(stat.process.pid, self.owner));
         loop {
             let before = self.seen.len();
             for stat in &all {
@@ -112,6 +122,12 @@ impl Family {
         }
         all.into_iter().map(|stat| stat.process).collect()
     }
+}
+
+/// Whether a process is that user's. Those of root's PM2 may be anybody's: it gives an app the user that it asks for.
+pub(super) fn is_of(pid: u32, owner: Uid) -> bool {
+    let about = || fs::metadata(format!("/proc/{pid}"));
+    owner.is_root() || about().is_ok_and(|about| about.uid() == owner.as_raw())
 }
 
 /// Whether a process has this in its environment. What else is there is not kept.
@@ -176,7 +192,12 @@ mod tests {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut family = Family::new(Some(parent.id()), Some(mark.clone().into_bytes()), None);
+        let mut family = Family::new(
+            Some(parent.id()),
+            Some(mark.clone().into_bytes()),
+            Uid::effective(),
+            None,
+        );
         let begun = std::time::Instant::now();
         // Both have become what they are to be: what forks away is a third one for a moment.
         let sleeps = |process: &Process| {
@@ -205,8 +226,23 @@ mod tests {
     #[test]
     fn neither_the_agent_nor_the_daemon_is_of_an_app() {
         let own = std::process::id();
-        let mut family = Family::new(Some(own), None, Some(own));
+        let mut family = Family::new(Some(own), None, Uid::effective(), Some(own));
         assert!(family.left().iter().all(|process| process.pid != own));
-        assert_eq!(Family::new(Some(1), None, None).root, None);
+        assert_eq!(
+            Family::new(Some(1), None, Uid::effective(), None).root,
+            None
+        );
+    }
+
+    #[test]
+    fn a_process_of_somebody_else_is_of_no_app_whatever_a_file_says() {
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
+        let of =
+            |owner: u32| Family::new(Some(child.id()), None, Uid::from_raw(owner), None).left();
+        let own = Uid::effective().as_raw();
+        assert_eq!(of(own).len(), 1);
+        assert!(of(own + 4711).is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

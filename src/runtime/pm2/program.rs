@@ -22,6 +22,9 @@ const SYSTEM: [&str; 8] = [
     "/snap/bin",
 ];
 
+/// Where the host's own programs are, into which only root writes.
+const HOST: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+
 /// Where they are below a home: npm's usual prefixes, and the managers of Node's versions.
 const BELOW_HOME: [&str; 12] = [
     ".npm-global/bin",
@@ -159,6 +162,13 @@ fn first(places: &[PathBuf], program: &str) -> Option<PathBuf> {
     all.find(|path| is_program(path))
 }
 
+/// A program of the host's own, which runs as the agent's user: never one that the user of the apps could put in its place.
+pub(super) fn of_the_host(name: &str) -> PathBuf {
+    let all: Vec<PathBuf> = HOST.map(PathBuf::from).into();
+    // Where it is nowhere, the error of running it names the usual place.
+    first(&all, name).unwrap_or_else(|| Path::new(HOST[0]).join(name))
+}
+
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
@@ -214,6 +224,18 @@ mod tests {
         assert!(found().path.to_string_lossy().contains("v18.20.4/bin"));
         text(&nvm.join("alias/default"), "lts/*\n");
         assert!(found().pm2.to_string_lossy().contains("v20.11.1"));
+    }
+
+    #[test]
+    fn a_program_of_the_host_is_never_one_below_a_home() {
+        for name in ["env", "setpriv", "nothing-of-this-name"] {
+            let path = of_the_host(name);
+            assert!(
+                HOST.map(Path::new).contains(&path.parent().unwrap()),
+                "{path:?}"
+            );
+        }
+        assert!(is_program(&of_the_host("env")));
     }
 
     #[test]

@@ -51,6 +51,9 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// How often it looks whether it has.
 const RECOVERY_POLL: Duration = Duration::from_millis(100);
 
+/// How often it looks whether the clock has become right.
+const CLOCK: Duration = Duration::from_secs(30);
+
 /// How the agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -69,7 +72,9 @@ pub enum Ending {
 pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending> {
     let signals = Signals::new().context("cannot take signals")?;
     let session = Session::begin(&config.state_dir)?;
+    // Before anything is taken up: what waited in the journal may have expired.
     let clock = ClockSync::default();
+    clock.set(sensor::clock_synced(&sensor::Root::default()));
 
     let discovery = match config.workload.is_empty() {
         true => Some(Discovery::begin(&config.state_dir).await),
@@ -79,7 +84,7 @@ pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending
         .as_ref()
         .map_or(&config.workload[..], Discovery::workloads);
     let built = workloads::build_all(workloads, &config.state_dir, &clock)?;
-    let miner = doors::miner(&config, built.miners)?;
+    let miner = doors::miner(&config, built.miners);
     let engine = open_engine(&config, built.workloads, &clock).await?;
     let served = serve(
         config,
@@ -171,7 +176,7 @@ async fn serve(
     let pump = Pump {
         engine: engine.clone(),
         session: session.number,
-        clock,
+        clock: clock.clone(),
         link,
         last: telemetry,
     };
@@ -180,6 +185,10 @@ async fn serve(
     front_ends.spawn(
         stop.clone()
             .run_until_cancelled_owned(watchdog::keep_alive()),
+    );
+    front_ends.spawn(
+        stop.clone()
+            .run_until_cancelled_owned(watch_clock(clock.clone())),
     );
     engine.spawn();
 
@@ -212,6 +221,15 @@ async fn serve(
         (false, true) => Ending::Graceful,
         (false, false) => Ending::Abandoned,
     })
+}
+
+/// Keeps up with whether the clock can be believed, whatever becomes of the sensors.
+async fn watch_clock(clock: ClockSync) {
+    let root = sensor::Root::default();
+    loop {
+        clock.set(sensor::clock_synced(&root));
+        sleep(CLOCK).await;
+    }
 }
 
 /// Finishes what an earlier agent left at work, although this one cannot serve: a token that cannot be read, say,

@@ -12,7 +12,7 @@ use nix::unistd::User;
 
 use crate::clock::ClockSync;
 use crate::config;
-use crate::data::bucket::{Layout, harmony};
+use crate::data::bucket::{ConfigFile, Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
 use crate::http::bobcat::Miner;
 use crate::operation::{Download, Script, Snapshots, Times, Validator, Workload};
@@ -211,7 +211,7 @@ fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
             min_free: config.keep_free_mib.saturating_mul(MIB),
             min_verified: config.keep_verified,
         },
-        bucket: workload.bucket.as_ref().map(bucket).transpose()?,
+        bucket: workload.bucket.as_ref().map(bucket),
     }))
 }
 
@@ -259,11 +259,14 @@ pub fn schedules(config: &config::Config) -> Vec<Schedule> {
 }
 
 /// Where snapshots are sent.
-fn bucket(config: &config::Bucket) -> anyhow::Result<Bucket> {
-    let config_file = config.config_file.as_deref().map(config::secret::file);
-    Ok(Bucket {
+fn bucket(config: &config::Bucket) -> Bucket {
+    let config_file = config.config_file.clone().map(|file| {
+        // A file that cannot be used keeps uploads back, and no workload from being looked after.
+        ConfigFile::new(move || config::secret::file(&file).map_err(|error| error.to_string()))
+    });
+    Bucket {
         remote: config.remote.clone(),
-        config_file: config_file.transpose()?,
+        config_file,
         layout: match config.layout {
             config::Layout::Objects => Layout::Objects,
             config::Layout::Harmony => Layout::Harmony(harmony::Identity {
@@ -276,5 +279,25 @@ fn bucket(config: &config::Bucket) -> anyhow::Result<Bucket> {
         keep_last: config.keep_last,
         grace: DAY.saturating_mul(config.grace_days),
         program: PathBuf::from("rclone"),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_cannot_be_used_keeps_no_workload_from_being_looked_after() {
+        let text = "[[workload]]\nname = \"miner\"\nruntime = { docker = { container = \"miner\" } }\ndata-dir = \"/opt/miner\"\n\
+                    [workload.bucket]\nremote = \"far:bucket\"\nconfig-file = \"/nonexistent/rclone.conf\"\n";
+        let config = config::Config::parse(text, Path::new("ostler.toml")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let built = build_all(&config.workload, directory.path(), &ClockSync::default()).unwrap();
+        assert_eq!(built.workloads.len(), 1);
+        assert_eq!(
+            config.check_files().len(),
+            1,
+            "it is told by `ostler config check`"
+        );
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Problems;
 use super::seconds::Seconds;
 use super::section::section;
+use crate::data::{Exclude, RelativePath};
 
 section! {
     /// Snapshots of the workload's data. It needs `data-dir`; everything here has a default.
@@ -75,6 +76,14 @@ impl Snapshot {
         }
         if let Some(store) = &self.store {
             super::check_absolute(&format!("{at}.store"), store, problems);
+        }
+        for path in &self.include {
+            if let Err(error) = RelativePath::try_from(path.clone()) {
+                problems.add(format!("{at}.include"), error.to_string());
+            }
+        }
+        if let Err(error) = Exclude::with(&self.exclude) {
+            problems.add(format!("{at}.exclude"), error.to_string());
         }
         if self.keep_verified == 0 {
             problems.add(

@@ -246,11 +246,13 @@ impl Workload {
         }
         for file in &self.identity_files {
             let mut parts = file.components().peekable();
-            if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_))) {
+            let is_name =
+                |part| matches!(part, Component::Normal(name) if name.as_encoded_bytes() != b"*");
+            if parts.peek().is_none() || !parts.all(is_name) {
                 problems.add(
                     &identity_files,
                     format!(
-                        "`{}` must be relative to the data directory, without `.` or `..`",
+                        "`{}` must be relative to the data directory, without `.`, `..` or `*`",
                         file.display()
                     ),
                 );

@@ -151,6 +151,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// rclone's configuration file is not there, or not one that a secret may be in.
+    #[error("rclone's configuration file: {detail}")]
+    ConfigFile {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// rclone failed, or was given up.
     #[error("cannot {action} {remote}: rclone: {detail}")]
     Remote {

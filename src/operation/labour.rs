@@ -213,6 +213,7 @@ pub(super) fn failure_of(error: &data::Error) -> Failure {
         | data::Error::Mismatch { .. }
         | data::Error::InBucket { .. } => Reason::NotPossible,
         data::Error::NoRclone { .. }
+        | data::Error::ConfigFile { .. }
         | data::Error::Remote { .. }
         | data::Error::BadBucket { .. } => Reason::BucketFailed,
         data::Error::BadName { .. } => Reason::BadArguments,

@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::{self, PemObject as _};
+use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 
+use crate::config::secret;
 use crate::protocol::{Failure, Reason};
 
 /// What stands before the key's 32 bytes in a SubjectPublicKeyInfo of Ed25519 (RFC 8410, section 4).
@@ -107,10 +108,12 @@ fn read_key(path: &Path) -> Result<[u8; 32], BadKey> {
         problem,
         is_lasting: true,
     };
-    let der = SubjectPublicKeyInfoDer::from_pem_file(path).map_err(|error| BadKey {
-        is_lasting: !matches!(error, pem::Error::Io(_)),
+    let pem = secret::read_public(path).map_err(|error| BadKey {
+        is_lasting: error.is_lasting(),
         ..bad(error.to_string())
     })?;
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
+        .map_err(|error| bad(error.to_string()))?;
     let key = der
         .strip_prefix(&ED25519_PREFIX)
         .ok_or_else(|| bad("it is a key of another kind".to_owned()))?;
@@ -120,6 +123,8 @@ fn read_key(path: &Path) -> Result<[u8; 32], BadKey> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use ring::signature::{Ed25519KeyPair, KeyPair};
 
@@ -205,5 +210,18 @@ mod tests {
         let other = tempfile::NamedTempFile::new().unwrap();
         let error = TrustedKeys::read(&[other.path().to_owned()]).unwrap_err();
         assert!(error.is_lasting, "{error}");
+    }
+
+    #[test]
+    fn a_key_that_others_could_replace_is_not_trusted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.pem");
+        crate::durable::write(&path, b"-----BEGIN PUBLIC KEY-----\n", 0o644).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let error = TrustedKeys::read(&[path]).unwrap_err().to_string();
+        assert!(error.contains("666"), "{error}");
+        // As the name of a credential, which only the unit has.
+        let error = TrustedKeys::read(&[PathBuf::from("ostler.operator")]).unwrap_err();
+        assert!(error.to_string().contains("credential"), "{error}");
     }
 }

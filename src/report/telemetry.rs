@@ -22,7 +22,7 @@ pub struct Pump {
     pub engine: Engine,
     /// The number of this run of the agent.
     pub session: u64,
-    /// What is set to what the sensors say of the clock.
+    /// Whether the clock can be believed.
     pub clock: ClockSync,
     /// Who counts what is dropped, where there is a broker.
     pub link: Option<watch::Receiver<Link>>,
@@ -72,7 +72,6 @@ impl Pump {
     }
 
     fn tell(&self, sequence: u64, sample: Sample) {
-        self.clock.set(sample.clock_synced);
         let dropped = |link: &watch::Receiver<Link>| link.borrow().dropped;
         let telemetry = Telemetry {
             session: self.session,

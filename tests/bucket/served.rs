@@ -74,7 +74,9 @@ fn remote(inn: &Inn, protocol: &str, port: u16) -> Bucket {
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     Bucket {
         remote: "barn:snapshots".to_owned(),
-        config_file: Some(config),
+        config_file: Some(ostler::data::bucket::ConfigFile::new(move || {
+            Ok(config.clone())
+        })),
         ..inn.bucket()
     }
 }

@@ -118,7 +118,8 @@ identity-files = ["miner/swarm_key"]
 name = "miner"
 runtime = { docker = { container = "_miner", socket = "docker.sock" } }
 data-dir = "/opt/../etc"
-identity-files = ["/etc/passwd", "../x", "", "ok/key"]
+identity-files = ["/etc/passwd", "../x", "", "ok/key", "keys/*"]
+snapshot = { include = ["blockchain.db", "../x"], exclude = ["*"] }
 [[workload]]
 name = "other"
 runtime = { docker = { container = "miner" } }
@@ -128,7 +129,7 @@ rpc = "192.0.2.1:9500"
 "#;
     let message = message(text);
     let told = [
-        "18 problems in ostler.toml:",
+        "21 problems in ostler.toml:",
         "ostler.toml:1: state-dir: `ostler` must be an absolute path without `..`",
         "ostler.toml:5: mqtt.password-file: `secrets/password` must be an absolute path, or the name of a systemd credential",
         "ostler.toml:5: mqtt.password-file: a password goes with a user: set `username` too",
@@ -139,14 +140,17 @@ rpc = "192.0.2.1:9500"
         "ostler.toml:13: workload[1].runtime.docker.container: the engine's names begin with a letter or a digit",
         "ostler.toml:13: workload[1].runtime.docker.socket: `docker.sock` must be an absolute path without `..`",
         "ostler.toml:14: workload[1].data-dir: `/opt/../etc` must be an absolute path without `..`",
-        "ostler.toml:15: workload[1].identity-files: `/etc/passwd` must be relative to the data directory, without `.` or `..`",
-        "ostler.toml:15: workload[1].identity-files: `../x` must be relative to the data directory, without `.` or `..`",
-        "ostler.toml:15: workload[1].identity-files: `` must be relative to the data directory, without `.` or `..`",
+        "ostler.toml:16: workload[1].snapshot.include: \"../x\" is not a usable path inside the data: it has a component `.` or `..`",
+        "ostler.toml:16: workload[1].snapshot.exclude: \"*\" is not a usable exclusion pattern: it is empty, absolute, or would exclude everything",
+        "ostler.toml:15: workload[1].identity-files: `/etc/passwd` must be relative to the data directory, without `.`, `..` or `*`",
+        "ostler.toml:15: workload[1].identity-files: `../x` must be relative to the data directory, without `.`, `..` or `*`",
+        "ostler.toml:15: workload[1].identity-files: `` must be relative to the data directory, without `.`, `..` or `*`",
+        "ostler.toml:15: workload[1].identity-files: `keys/*` must be relative to the data directory, without `.`, `..` or `*`",
         "ostler.toml:12: workload[1].name: another workload is called `miner` already",
-        "ostler.toml:19: workload[2].data-dir: must not be the root directory",
-        "ostler.toml:21: workload[2].harmony.rpc: `192.0.2.1:9500` is not on loopback; what the node says decides whether it is stopped, and others could say it",
-        "ostler.toml:20: workload[2].harmony: goes with `kind = \"harmony\"`",
-        "ostler.toml:18: workload[2].runtime: `miner` drives the same container, unit or apps",
+        "ostler.toml:20: workload[2].data-dir: must not be the root directory",
+        "ostler.toml:22: workload[2].harmony.rpc: `192.0.2.1:9500` is not on loopback; what the node says decides whether it is stopped, and others could say it",
+        "ostler.toml:21: workload[2].harmony: goes with `kind = \"harmony\"`",
+        "ostler.toml:19: workload[2].runtime: `miner` drives the same container, unit or apps",
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), told);
 }

@@ -26,7 +26,9 @@ mod report;
 mod shipment;
 mod tidy;
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,13 +54,34 @@ pub enum Layout {
     Harmony(harmony::Identity),
 }
 
+/// Where rclone's configuration file is, asked each time that it is used: it may be mended, or mounted later.
+#[derive(Clone)]
+pub struct ConfigFile(Arc<dyn Fn() -> Result<PathBuf, String> + Send + Sync>);
+
+impl ConfigFile {
+    /// `find` gives the file, or says why it cannot be used.
+    pub fn new(find: impl Fn() -> Result<PathBuf, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    fn find(&self) -> Result<PathBuf, Error> {
+        (self.0)().map_err(|detail| Error::ConfigFile { detail })
+    }
+}
+
+impl fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfigFile(…)")
+    }
+}
+
 /// A place on a remote of rclone's, and how it is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Bucket {
     /// `remote:path`, or an absolute path on this host.
     pub remote: String,
     /// rclone's configuration file; without it only paths on this host can be used.
-    pub config_file: Option<PathBuf>,
+    pub config_file: Option<ConfigFile>,
     /// How things are named.
     pub layout: Layout,
     /// Bytes a second; 0 is no limit.
@@ -132,11 +155,44 @@ impl Bucket {
         Remote::new(
             Rclone {
                 program: self.program.clone(),
-                config_file: self.config_file.clone(),
+                config_file: self
+                    .config_file
+                    .as_ref()
+                    .map(ConfigFile::find)
+                    .transpose()?,
                 rate: self.rate,
                 patience: self.patience,
             },
             &self.remote,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_file_is_looked_for_each_time_and_its_problem_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("rclone.conf");
+        let place = file.clone();
+        let bucket = Bucket {
+            remote: "far:bucket".to_owned(),
+            config_file: Some(ConfigFile::new(move || match place.exists() {
+                true => Ok(place.clone()),
+                false => Err(format!("cannot use {}", place.display())),
+            })),
+            layout: Layout::Objects,
+            rate: 0,
+            patience: Duration::from_secs(1),
+            keep_last: 0,
+            grace: Duration::ZERO,
+            program: PathBuf::from("rclone"),
+        };
+        let error = bucket.remote().err().unwrap().to_string();
+        assert!(error.contains("configuration file: cannot use") && error.contains("rclone.conf"));
+        crate::durable::write(&file, b"[far]\ntype = memory\n", 0o600).unwrap();
+        assert!(bucket.remote().is_ok());
     }
 }

@@ -168,7 +168,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// The addresses by which others may reach the host: getifaddrs(3).
-fn addresses(root: &Root) -> Vec<IpAddr> {
+pub fn addresses(root: &Root) -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else {
         // Addresses are a help to people; without them everything works.
         return Vec::new();

@@ -138,7 +138,7 @@ async fn serve(
     let stop = CancellationToken::new();
     let front_ends = TaskTracker::new();
     let id = device.id.clone();
-    let device = watch::channel(Some(device)).1;
+    let (known, device) = watch::channel(Some(device));
 
     // The API first: where its socket cannot be had, another agent may be at work.
     let telemetry = watch::Sender::new(None);
@@ -190,6 +190,8 @@ async fn serve(
         stop.clone()
             .run_until_cancelled_owned(watch_clock(clock.clone())),
     );
+    let addresses = identity::watch_addresses(known);
+    front_ends.spawn(stop.clone().run_until_cancelled_owned(addresses));
     engine.spawn();
 
     watchdog::notify(&[NotifyState::Ready]);

@@ -130,7 +130,8 @@ fn check_host(head: &Parts, names: &[String]) -> Result<Authority, Problem> {
     Ok(host)
 }
 
-fn is_ours(host: &str, names: &[String]) -> bool {
+/// Whether this host is called so: by an address, as `localhost`, or by one of its names.
+pub(super) fn is_ours(host: &str, names: &[String]) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.parse::<IpAddr>().is_ok()
         || host.eq_ignore_ascii_case("localhost")

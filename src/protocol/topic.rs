@@ -66,6 +66,17 @@ impl Topics {
         self.of_device("operation/+")
     }
 
+    /// The states of all workloads: a filter to subscribe to.
+    pub fn workloads(&self) -> String {
+        self.of_device("workload/+")
+    }
+
+    /// The workload in the topic of a state; `None` where it is none of ours.
+    pub fn read_workload(&self, topic: &str) -> Option<Name> {
+        let name = topic.strip_prefix(&self.of_device("workload/"))?;
+        Name::new(name).ok()
+    }
+
     /// The id in the topic of a record; `None` where it is none of ours.
     pub fn read_operation(&self, topic: &str) -> Option<OperationId> {
         let id = topic.strip_prefix(&self.of_device("operation/"))?;

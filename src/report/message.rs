@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::protocol::{
-    Availability, DeviceReport, Event, OperationId, OperationRecord, Refusal, Telemetry, Topics,
-    WorkloadReport,
+    Availability, DeviceReport, Event, Name, OperationId, OperationRecord, Refusal, Telemetry,
+    Topics, WorkloadReport,
 };
 
 /// What a message is, for how it is kept and counted.
@@ -52,6 +52,15 @@ impl Message {
 
     pub fn workload(topics: &Topics, report: &WorkloadReport) -> Self {
         Self::new(Kind::State, topics.workload(&report.name), report)
+    }
+
+    /// Takes away what is retained of a workload that there is no longer.
+    pub fn no_workload(topics: &Topics, name: &Name) -> Self {
+        Self {
+            topic: topics.workload(name),
+            payload: Vec::new(),
+            kind: Kind::State,
+        }
     }
 
     pub fn record(topics: &Topics, record: &OperationRecord) -> Self {

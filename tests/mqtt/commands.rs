@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ostler::protocol::State;
 use ostler::report::signature::TrustedKeys;
+use rumqttc::Publish;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -299,6 +300,42 @@ async fn records_that_the_engine_tells_no_longer_are_cleared_at_the_broker() {
         .into_iter()
         .filter(|publish| publish.topic.starts_with(b"ostler/attic/operation/"));
     assert_eq!(retained.count(), told);
+}
+
+#[tokio::test]
+async fn what_is_retained_of_a_workload_that_there_is_no_longer_is_cleared() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    let former = "ostler/attic/workload/former";
+    watcher
+        .publish(former, r#"{"name":"former","state":"running"}"#, true)
+        .await;
+    let mut attic = Attic::at(&broker).await;
+    attic.connected().await;
+    watcher
+        .until("clearing", |seen| {
+            let is_cleared =
+                |publish: &_| matches!(publish, Publish { topic, payload, .. } if topic == former && payload.is_empty());
+            seen.all().iter().any(is_cleared).then_some(())
+        })
+        .await;
+    attic.stop().await;
+    let later = Watcher::at(&broker).await;
+    later.publish("end", "", false).await;
+    let mut later = later;
+    later
+        .until("end", |seen| {
+            seen.all()
+                .iter()
+                .any(|publish| publish.topic == "end")
+                .then_some(())
+        })
+        .await;
+    let retained = later
+        .all()
+        .into_iter()
+        .filter(|publish| publish.topic.starts_with(b"ostler/attic/workload/"));
+    assert_eq!(retained.count(), 1, "the one that there is stays");
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ use crate::protocol::{
 /// How long a request waits for the miner to run again. A connection lasts ten minutes.
 const LONGEST: Duration = Duration::from_secs(540);
 
+/// How long the start that follows waits for an operation to end, whether somebody still listens or not.
+const AT_LAST: Duration = Duration::from_secs(24 * 3600);
+
 /// How long the others wait for an operation that ends at once, because it cannot be done.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -80,18 +83,17 @@ pub(super) async fn ask(hall: &Hall, action: Action) -> (StatusCode, String) {
         Err(failure) => return (status_of(failure.reason), failure.message),
     };
     drop(desk);
-    let waits = match action {
-        Action::Reset | Action::Resync => LONGEST,
-        Action::Reboot | Action::Fastsync => AT_ONCE,
+    let record = match action {
+        Action::Reboot | Action::Fastsync => until_it_runs(engine, &begun, AT_ONCE).await,
+        Action::Reset | Action::Resync => {
+            // In a task of its own: a tool that hangs up does not keep a miner stopped.
+            let bringing = tokio::spawn(bring(engine.clone(), miner.name.clone(), begun.clone()));
+            match timeout(LONGEST, bringing).await {
+                Ok(Ok(record)) => record,
+                Ok(Err(_)) | Err(_) => engine.record(&begun),
+            }
+        }
     };
-    let mut record = until_it_runs(engine, &begun, waits).await;
-    // One that did not run before does not run after an operation; on the stock device it does, and this is said below.
-    if waits == LONGEST
-        && record.as_ref().is_some_and(stays_stopped)
-        && let Ok(started) = begin(engine, workload, Operation::Start, Map::new()).await
-    {
-        record = until_it_runs(engine, &started, LONGEST).await;
-    }
     match record {
         Some(record) if record.state == State::Succeeded || runs_again(&record) => {
             (StatusCode::OK, done(action))
@@ -117,6 +119,18 @@ pub(super) async fn ask(hall: &Hall, action: Action) -> (StatusCode, String) {
                 ),
             ),
         },
+    }
+}
+
+/// Waits until the miner runs. One that did not run before does not run after an operation; on the stock device it does.
+async fn bring(engine: Engine, miner: Name, begun: OperationId) -> Option<OperationRecord> {
+    let record = until_it_runs(&engine, &begun, AT_LAST).await;
+    if !record.as_ref().is_some_and(stays_stopped) {
+        return record;
+    }
+    match begin(&engine, Some(&miner), Operation::Start, Map::new()).await {
+        Ok(started) => until_it_runs(&engine, &started, LONGEST).await,
+        Err(_) => record,
     }
 }
 

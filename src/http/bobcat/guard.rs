@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::Authority;
 use tokio::time::sleep;
 
@@ -81,11 +81,18 @@ impl Credentials {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub StatusCode, pub &'static str);
 
-/// Lets in who shows the credentials, and asks from no page of another site.
+/// Lets in who shows the credentials, and asks from no page of another site. `names` are those of this host.
 pub(super) async fn admit(
     credentials: Option<&Credentials>,
     headers: &HeaderMap,
+    names: &[String],
 ) -> Result<(), Refused> {
+    if is_rebound(headers, names) {
+        return Err(Refused(
+            StatusCode::FORBIDDEN,
+            "this host is not called so: use its address, or add the name to [http] names",
+        ));
+    }
     if is_foreign(headers) {
         return Err(Refused(
             StatusCode::FORBIDDEN,
@@ -107,6 +114,15 @@ pub(super) async fn admit(
             Err(Refused(StatusCode::UNAUTHORIZED, "Unauthorized"))
         }
     }
+}
+
+/// A name that is not ours may be another site's that leads here for the moment: its pages would be this host's own.
+fn is_rebound(headers: &HeaderMap, names: &[String]) -> bool {
+    let is_ours = |host: &HeaderValue| {
+        let host = Authority::try_from(host.as_bytes());
+        host.is_ok_and(|host| door::is_ours(host.host(), names))
+    };
+    !headers.get_all(HOST).iter().all(is_ours)
 }
 
 /// A browser says from which site's page a request comes; who says nothing is no browser.
@@ -131,7 +147,7 @@ mod tests {
     }
 
     async fn status(credentials: Option<&Credentials>, all: &[(&'static str, &str)]) -> u16 {
-        let admitted = admit(credentials, &headers(all)).await;
+        let admitted = admit(credentials, &headers(all), &["attic".to_owned()]).await;
         admitted
             .err()
             .map_or(200, |Refused(status, _)| status.as_u16())
@@ -179,6 +195,27 @@ mod tests {
             status(Some(&stock), &[right, ("origin", "http://192.0.2.7")]).await,
             403
         );
+    }
+
+    #[tokio::test]
+    async fn a_name_of_another_site_that_leads_here_is_turned_away_and_the_own_names_are_not() {
+        let stock = Credentials::stock();
+        let right = ("authorization", "Basic Ym9iY2F0Om1pbmVy");
+        for (host, expected) in [
+            ("192.0.2.7", 200),
+            ("192.0.2.7:80", 200),
+            ("[2001:db8::7]:80", 200),
+            ("localhost", 200),
+            ("Attic", 200),
+            ("evil.example", 403),
+            ("attic.evil.example", 403),
+            ("192.0.2.7@evil.example", 403),
+        ] {
+            // What a page of that name sends: its own name as the origin too.
+            let origin = format!("http://{host}");
+            let all = [right, ("host", host), ("origin", origin.as_str())];
+            assert_eq!(status(Some(&stock), &all).await, expected, "{host}");
+        }
     }
 
     #[test]

@@ -111,7 +111,12 @@ async fn find_and_answer(
         Place::Speed if !surroundings.dear.take(address) => rate_limited(),
         Place::Speed => ok(&surroundings.speed.get().unwrap_or_default()),
         Place::Log | Place::Admin(_) => {
-            let admitted = guard::admit(settings.credentials.as_ref(), request.headers()).await;
+            let admitted = guard::admit(
+                settings.credentials.as_ref(),
+                request.headers(),
+                &hall.settings.names,
+            )
+            .await;
             match (place, admitted) {
                 (_, Err(Refused(status, why))) => problem(status, why),
                 (Place::Admin(action), Ok(())) => {

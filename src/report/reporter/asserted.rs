@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Reporter;
 use crate::clock::Timestamp;
-use crate::protocol::{Availability, Level, OperationRecord, Presence};
+use crate::protocol::{Availability, Level, OperationRecord, Presence, WorkloadReport};
 use crate::report::connection::Connection;
 use crate::report::explain::Why;
 use crate::report::message::{Kind, Message};
@@ -24,7 +24,7 @@ impl Reporter {
         self.assert_state();
         let mut watched = vec![self.topics.availability()];
         if !self.shown.swept {
-            watched.push(self.topics.operations());
+            watched.extend([self.topics.operations(), self.topics.workloads()]);
         }
         // What is said of this device while it is away need not be kept for it.
         self.subscribe(watched, QoS::AtMostOnce, connection)
@@ -90,6 +90,14 @@ impl Reporter {
             }
             return;
         }
+        if let Some(name) = self.topics.read_workload(&topic) {
+            let is_ours = |report: &WorkloadReport| report.name == name;
+            let left_behind = publish.retain && !publish.payload.is_empty();
+            if left_behind && !self.engine.workloads().iter().any(is_ours) {
+                self.put_state(Message::no_workload(&self.topics, &name));
+            }
+            return;
+        }
         if topic != self.topics.availability() || self.connected.is_none() {
             return;
         }
@@ -117,8 +125,10 @@ impl Reporter {
             // The broker sends what it retains before it acknowledges what was published after the subscription.
             self.shown.swept = true;
             self.clear_surplus(&self.engine.records());
-            if let Err(error) = connection.unsubscribe(self.topics.operations()) {
-                tracing::debug!("cannot unsubscribe: {error}");
+            for filter in [self.topics.operations(), self.topics.workloads()] {
+                if let Err(error) = connection.unsubscribe(filter) {
+                    tracing::debug!("cannot unsubscribe: {error}");
+                }
             }
         }
     }

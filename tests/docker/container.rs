@@ -192,3 +192,23 @@ async fn a_miner_is_found_by_its_name() {
         [found("miner"), found("helium-miner")]
     );
 }
+
+#[tokio::test]
+async fn a_container_that_kept_its_name_gets_its_restart_policy_back() {
+    let engine = Engine::shared();
+    let docker = polite("kept");
+    engine.docker(&["update", "--restart", "unless-stopped", "kept"]);
+    let renewal = docker.renewal().unwrap();
+    renewal.prepare().await.unwrap();
+    // As far as an exchange comes whose first renaming the engine refuses.
+    engine.docker(&["update", "--restart", "no", "kept"]);
+    assert!(!renewal.back(GRACE).await.unwrap());
+    let policy = engine.docker(&[
+        "inspect",
+        "--format",
+        "{{.HostConfig.RestartPolicy.Name}}",
+        "kept",
+    ]);
+    assert_eq!(policy.trim(), "unless-stopped");
+    assert!(renewal.tidy().await.unwrap());
+}

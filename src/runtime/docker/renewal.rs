@@ -139,6 +139,14 @@ impl Renewal for Docker {
 
     async fn back(&self, grace: Duration) -> Result<bool, Error> {
         let Some(before) = self.container(&self.predecessor()).await? else {
+            // It may have lost its policy, and then not its name.
+            let stayed = self.container(&self.container).await?;
+            if let (Some(stayed), Some(successor)) =
+                (stayed, self.container(&self.successor()).await?)
+            {
+                let policy = &successor["HostConfig"]["RestartPolicy"];
+                self.set_policy(&text(&stayed["Id"]), policy).await?;
+            }
             return Ok(false);
         };
         if let Some(successor) = self.container(&self.container).await? {

@@ -64,7 +64,8 @@ pub(super) struct Survey {
     suspects: BTreeMap<PathBuf, Suspect>,
     sizes: [Size; 2],
     whole: Option<[Size; 2]>,
-    newest_order: Option<i64>,
+    /// By a hash of the path: the newest order of each position, in milliseconds since 1970.
+    orders: HashMap<u64, i64>,
     looks: u64,
 }
 
@@ -117,7 +118,7 @@ impl Survey {
             suspects: BTreeMap::new(),
             sizes: Default::default(),
             whole: None,
-            newest_order: None,
+            orders: HashMap::new(),
             looks: 0,
         }
     }
@@ -145,6 +146,7 @@ impl Survey {
             let seen = &self.seen;
             self.good.retain(|path, _| seen.contains(path));
             self.large.retain(|path, _| seen.contains(path));
+            self.orders.retain(|path, _| seen.contains(path));
         }
     }
 
@@ -155,7 +157,8 @@ impl Survey {
 
     /// When the newest order was processed that was seen, in milliseconds since 1970; only once all was seen.
     pub(super) fn newest_order(&self) -> Option<i64> {
-        self.whole.as_ref().and(self.newest_order)
+        self.whole.as_ref()?;
+        self.orders.values().max().copied()
     }
 
     /// What would keep the validator from starting.
@@ -232,7 +235,11 @@ impl Survey {
                 let read = read(&path, LARGEST_POSITION).map(|text| position::newest_order(&text));
                 match read {
                     Ok(Ok(newest)) => {
-                        self.newest_order = self.newest_order.max(newest);
+                        let key = hash(&path);
+                        match newest {
+                            Some(newest) => self.orders.insert(key, newest),
+                            None => self.orders.remove(&key),
+                        };
                         self.found_good(&path, print);
                     }
                     Ok(Err(what)) => self.suspect(path, print, what),

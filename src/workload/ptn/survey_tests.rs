@@ -65,6 +65,22 @@ fn a_tree_is_seen_whole_after_some_looks_each_of_them_bounded() {
 }
 
 #[test]
+fn the_newest_order_goes_with_the_tree_that_had_it() {
+    let (root, mut survey) = tree(10);
+    let newer = position(root.path(), 3);
+    put(
+        &newer,
+        GOOD.replace("1762620000000", "1762629999999").as_bytes(),
+    );
+    look(&mut survey, 2);
+    assert_eq!(survey.newest_order(), Some(1_762_629_999_999));
+    // An older state in its place.
+    fs::remove_file(newer).unwrap();
+    look(&mut survey, 2);
+    assert_eq!(survey.newest_order(), Some(1_762_620_000_000));
+}
+
+#[test]
 fn what_would_keep_it_from_starting_is_found_and_forgotten_once_it_is_mended() {
     let (root, mut survey) = tree(10);
     let at = |inside: &str| root.path().join("validation").join(inside);

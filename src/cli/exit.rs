@@ -33,17 +33,8 @@ pub enum Exit {
 impl Exit {
     /// The status that an error ends with.
     pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Usage>() {
+        if error.is::<Usage>() || error.is::<crate::config::Error>() {
             return Exit::Usage;
-        }
-        // A file that cannot be read may be on a disk that is mounted later: the service tries again.
-        if let Some(error) = error.downcast_ref::<crate::config::Error>() {
-            return match error {
-                crate::config::Error::Unreadable { .. } => Exit::Failure,
-                crate::config::Error::Wrong { .. } | crate::config::Error::Unusable { .. } => {
-                    Exit::Usage
-                }
-            };
         }
         match error.downcast_ref::<client::Error>() {
             Some(error) => error.exit(),

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use super::{Exit, Global};
 use crate::agent::{self, Ending, Starts};
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// Arguments of `ostler run`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,11 @@ pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
         }
         tokio::spawn(starts.clone().forget_once_it_stands());
     }
-    let config = Config::load(global.config.as_deref())?;
+    let config = match Config::load(global.config.as_deref()) {
+        // It may be on a disk that is mounted later: as an error of the configuration it would be the last start.
+        Err(error @ config::Error::Unreadable { .. }) => anyhow::bail!("{error}"),
+        read => read?,
+    };
     loop {
         match agent::run(config.clone(), global.config.clone()).await? {
             Ending::Graceful => tracing::info!("ended; nothing was left unfinished"),

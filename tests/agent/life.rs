@@ -35,6 +35,16 @@ fn a_wrong_configuration_ends_with_64_and_names_the_line() {
 }
 
 #[test]
+fn a_configuration_that_is_not_there_yet_does_not_end_the_service_for_good() {
+    let agent = Agent::new("");
+    std::fs::remove_file(agent.path("ostler.toml")).unwrap();
+    let run = agent.cli(&["run"]);
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{told}");
+    assert!(told.contains("ostler.toml"), "{told}");
+}
+
+#[test]
 fn a_secret_of_no_use_ends_with_64_and_names_the_key() {
     let agent = Agent::new("");
     let token = agent.path("token");

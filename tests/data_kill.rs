@@ -8,6 +8,7 @@ mod chain;
 #[path = "lab/snapshots.rs"]
 mod snapshots;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -27,13 +28,14 @@ fn ostler(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Runs `ostler` and kills it before its call number `when` takes effect; false when it had fewer.
-fn killed_at(when: usize, arguments: &[&str], log: &Path) -> bool {
+/// Runs `ostler` and kills it before its call number `when` takes effect, each of `calls` being counted for itself; false
+/// when it had fewer.
+fn killed_at(calls: &str, when: usize, arguments: &[&str], log: &Path) -> bool {
     let status = Command::new("strace")
         .args(["-f", "-qq", "-o"])
         .arg(log)
-        .arg(format!("--inject={CALLS}:signal=KILL:when={when}"))
-        .arg(format!("--trace={CALLS}"))
+        .arg(format!("--inject={calls}:signal=KILL:when={when}"))
+        .arg(format!("--trace={calls}"))
         .arg(env!("CARGO_BIN_EXE_ostler"))
         .args(arguments)
         .output()
@@ -70,40 +72,46 @@ fn store_path(data: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Takes snapshots that are killed at the first call of this name, at the second, and so on; gives how many were.
+fn killed_in_a_take(
+    root: &tempfile::TempDir,
+    call: &str,
+    first: &BTreeMap<String, String>,
+) -> usize {
+    let data = root.path().join("data");
+    let live = picture(&data);
+    let (at, to) = (data.to_str().unwrap(), &store_path(&data));
+    for when in 1.. {
+        let snapshot = format!("{call}-{when}");
+        let take = ["store", "take", at, to, "--name", &snapshot];
+        let killed = killed_at(call, when, &take, &root.path().join("log"));
+        let said = format!("killed at {call} {when}");
+        // Only a link's other name may show: never the content, owner, mode or time of the data.
+        assert_eq!(picture(&data), live, "{said}");
+        assert_eq!(&picture(&store_of(&data).snapshot(&name("first"))), first);
+        for stored in store_of(&data).list().unwrap() {
+            assert!(stored.is_good(), "{said}: {stored:?}");
+            let control = &mut Control::unlimited();
+            let report = verify(&store_of(&data), &stored.name, Level::L3, control).unwrap();
+            assert_eq!(report.damages, [], "{said}");
+        }
+        if !killed {
+            return when - 1;
+        }
+    }
+    unreachable!("it goes on until nothing was killed")
+}
+
 #[test]
 fn take_can_be_killed_at_any_step() {
     let (root, data) = database();
-    let live = picture(&data);
     let (at, to) = (data.to_str().unwrap(), &store_path(&data));
     succeed(&["store", "take", at, to, "--name", "first"]);
     let first = picture(&store_of(&data).snapshot(&name("first")));
-    let mut kills = 0;
-    for when in 1.. {
-        let snapshot = format!("n{when}");
-        let killed = killed_at(
-            when,
-            &["store", "take", at, to, "--name", &snapshot],
-            &root.path().join("log"),
-        );
-        kills += usize::from(killed);
-        // Only a link's other name may show: never the content, owner, mode or time of the data.
-        assert_eq!(picture(&data), live, "killed at {when}");
-        assert_eq!(picture(&store_of(&data).snapshot(&name("first"))), first);
-        for stored in store_of(&data).list().unwrap() {
-            assert!(stored.is_good(), "killed at {when}: {stored:?}");
-            let report = verify(
-                &store_of(&data),
-                &stored.name,
-                Level::L3,
-                &mut Control::unlimited(),
-            )
-            .unwrap();
-            assert_eq!(report.damages, [], "killed at {when}");
-        }
-        if !killed {
-            break;
-        }
-    }
+    let kills: usize = CALLS
+        .split(',')
+        .map(|call| killed_in_a_take(&root, call, &first))
+        .sum();
     // At the least two directories, a probe, a table, the manifest and the seal.
     assert!(kills > 5, "{kills}");
     succeed(&["store", "prune", to, "--keep-last", "1"]);
@@ -129,7 +137,7 @@ fn restore_can_be_killed_at_any_step() {
         let arguments = ["store", "restore", to, "first", at, "--accept"];
         let copy = root.path().join("newer");
         snapshots::private_copy(&data, &copy);
-        let killed = killed_at(when, &arguments, &root.path().join("log"));
+        let killed = killed_at(CALLS, when, &arguments, &root.path().join("log"));
         kills += usize::from(killed);
         let whole = picture(&data);
         // One exchange makes all of it: what is there is all old or all new.
@@ -203,7 +211,7 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
     let mut mixed = 0;
     for when in 1.. {
         let arguments = ["store", "restore", store, "first", at];
-        let killed = killed_at(when, &arguments, &root.path().join("log"));
+        let killed = killed_at(CALLS, when, &arguments, &root.path().join("log"));
         let now = entries(&data);
         mixed += usize::from(now != newer && now != older);
         // Whatever was done is undone; every entry is the very one that it was.
@@ -213,7 +221,7 @@ fn an_exchange_of_entries_can_be_killed_at_any_step() {
             break;
         }
         // Killed at the same step again, it can also be finished.
-        killed_at(when, &arguments, &root.path().join("log"));
+        killed_at(CALLS, when, &arguments, &root.path().join("log"));
         if let Some(found) = Exchange::pending(&journal).unwrap() {
             let goal = found.goal();
             let reached = found.resume(&mut Control::unlimited()).unwrap().unwrap();

@@ -168,7 +168,10 @@ impl Staged {
             }
             Node::Symlink(target) => place::symlink(target, to, &entry.attributes),
             Node::File => {
-                place::copy(&from, to, None, Some(&entry.attributes), control)?;
+                // The workload waits, and what is excluded may be large.
+                if place::reflink(&from, to, Some(&entry.attributes)).is_err() {
+                    place::copy(&from, to, None, Some(&entry.attributes), control)?;
+                }
                 let copied = place::open(to)?;
                 copied.sync_all().map_err(Error::io("sync", to))
             }

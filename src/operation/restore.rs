@@ -203,7 +203,9 @@ async fn exchange(
             },
         ))
     };
-    let staged = whole(context.labour("carry", Limits::default(), carry).await?)?;
+    // After that it would be started from outside, and nothing moved.
+    let limits = Limits::within(plan.dead_man);
+    let staged = whole(context.labour("carry", limits, carry).await?)?;
     still_stopped(&context.workload).await?;
     let ran = found.running;
     let exchange = move |_: &mut Control| {

@@ -131,7 +131,8 @@ impl Engine {
     async fn accept(&self, request: Request) -> Result<Answer, Failure> {
         let inner = &self.0;
         if let Some(record) = inner.ledger.find(&request.id).await? {
-            return same_command(&request, &record).map(|()| Answer::Known(Box::new(record)));
+            return same_command(&request, &record)
+                .map(|()| Answer::Known(Box::new(record.told())));
         }
         let arguments = Arguments::read(request.operation, &request.args)?;
         let lane = match arguments {
@@ -163,13 +164,13 @@ impl Engine {
                 inner.ledger.store(&mut record).await?;
                 let accepted = record.clone();
                 self.cancel(record, operation);
-                Ok(Answer::Accepted(Box::new(accepted)))
+                Ok(Answer::Accepted(Box::new(accepted.told())))
             }
             (Arguments::Reboot(_), _) => {
                 inner.ledger.store(&mut record).await?;
                 inner.runner.expect(&record.id);
                 self.run_device(record.id.clone(), None);
-                Ok(Answer::Accepted(Box::new(record)))
+                Ok(Answer::Accepted(Box::new(record.told())))
             }
             (_, None) => Err(Failure::new(
                 Reason::Unsupported,
@@ -179,7 +180,7 @@ impl Engine {
                 let place = self.place_beside()?;
                 inner.ledger.store(&mut record).await?;
                 self.run_beside(lane, record.id.clone(), place);
-                Ok(Answer::Accepted(Box::new(record)))
+                Ok(Answer::Accepted(Box::new(record.told())))
             }
             (_, Some(lane)) => {
                 let full = || {
@@ -199,7 +200,7 @@ impl Engine {
                 inner.ledger.store(&mut record).await?;
                 inner.runner.expect(&record.id);
                 place.send(record.id.clone());
-                Ok(Answer::Accepted(Box::new(record)))
+                Ok(Answer::Accepted(Box::new(record.told())))
             }
         }
     }

@@ -176,7 +176,7 @@ impl Ledger {
             inner.records.insert(record.id.clone(), record.clone());
             inner.forget_old_from_memory();
         }
-        self.feed.send(Update::Operation(Box::new(record)));
+        self.feed.send(Update::Operation(Box::new(record.told())));
     }
 
     /// Ends a record. The outcome is seen even where it cannot be written.
@@ -248,7 +248,7 @@ impl Ledger {
             true
         });
         if let Some(record) = told {
-            self.feed.send(Update::Operation(Box::new(record)));
+            self.feed.send(Update::Operation(Box::new(record.told())));
         }
     }
 

@@ -13,12 +13,13 @@ use crate::protocol::{
 impl Engine {
     /// The record of an operation.
     pub fn record(&self, id: &OperationId) -> Option<OperationRecord> {
-        self.0.ledger.get(id)
+        self.0.ledger.get(id).map(OperationRecord::told)
     }
 
     /// The unfinished and the last ended operations, newest first.
     pub fn records(&self) -> Vec<OperationRecord> {
-        self.0.ledger.recent()
+        let recent = self.0.ledger.recent().into_iter();
+        recent.map(OperationRecord::told).collect()
     }
 
     /// Whether an operation that was accepted has not ended.

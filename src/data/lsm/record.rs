@@ -115,8 +115,13 @@ impl State {
     fn block(&mut self, block: &[u8], number: u64, on_piece: &mut dyn FnMut(Piece<'_>)) {
         let mut at = 0;
         while at < block.len() {
-            // The rest of a block that is too short for a header is filled with zeros.
-            if block.len() == BLOCK && BLOCK - at < HEADER && block[at..].iter().all(|b| *b == 0) {
+            // The rest of a block that is too short for a header is filled with zeros: for a longer header in a recycled log
+            // (RocksDB's `log_writer.cc`, `AddRecord`).
+            let header = match self.recyclable {
+                true => RECYCLABLE_HEADER,
+                false => HEADER,
+            };
+            if block.len() == BLOCK && BLOCK - at < header && block[at..].iter().all(|b| *b == 0) {
                 return;
             }
             let fragment = match parse(&block[at..], number) {

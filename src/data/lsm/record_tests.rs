@@ -54,6 +54,18 @@ fn read(log: &[u8], number: u64) -> (Vec<Vec<u8>>, Scan) {
     (records, scan)
 }
 
+#[test]
+fn a_block_may_end_with_room_that_is_too_short_for_the_longer_header_alone() {
+    for left in 1..RECYCLABLE_HEADER {
+        let first = BLOCK - RECYCLABLE_HEADER - left;
+        let records = [vec![7; first], vec![8; 100], Vec::new()];
+        let log = write(&records, Some(9));
+        let (read, scan) = read(&log, 9);
+        assert_eq!(read, records, "{left}");
+        assert_eq!((scan.end, scan.whole), (End::Exact, log.len() as u64));
+    }
+}
+
 fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let sizes = prop_oneof![
         0usize..200,

@@ -12,11 +12,11 @@ use super::exclude::Exclude;
 use super::files::{FileRecord, Kind};
 use super::manifest::Manifest;
 use super::mount::is_mount_point;
+use super::other_engine::refuse_other_engine;
 use super::path::RelativePath;
 use super::place::{self, Method};
 use super::space;
 use super::store::Exclusive;
-use super::survey::Source;
 use super::tree::{self, Node, RESERVED};
 use super::walk::{self, Seen};
 
@@ -352,51 +352,6 @@ impl Staged {
         let metadata = fs::metadata(&from).map_err(Error::io("read", &from))?;
         dress(&to, &tree::Attributes::of(&metadata))
     }
-}
-
-/// A database of another engine or order of keys in the same place: the snapshot is not of this workload.
-///
-/// # Errors
-/// Where it is so, or `live` cannot be read. Data that is not there yet is of any engine.
-pub fn refuse_other_engine(
-    live: &Path,
-    manifest: &Manifest,
-    control: &Control,
-) -> Result<(), Error> {
-    if !live.exists() {
-        return Ok(());
-    }
-    let survey = Source::whole(live).survey(super::survey::State::Warm, control)?;
-    for wanted in &survey.databases {
-        let Some(found) = manifest
-            .databases
-            .iter()
-            .find(|database| database.path == wanted.path)
-        else {
-            continue;
-        };
-        let mismatch = |what: &str, found: String, wanted: String| Error::Mismatch {
-            name: manifest.name.to_string(),
-            what: what.to_owned(),
-            found,
-            wanted,
-        };
-        if found.engine != wanted.live.engine {
-            return Err(mismatch(
-                "engine",
-                found.engine.to_string(),
-                wanted.live.engine.to_string(),
-            ));
-        }
-        if found.comparator != wanted.live.comparator() {
-            return Err(mismatch(
-                "comparator",
-                found.comparator.clone(),
-                wanted.live.comparator().to_owned(),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// With links, only what no engine writes to is linked.

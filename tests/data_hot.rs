@@ -62,7 +62,7 @@ fn hundred_cuts(engine: Engine, options: &[&[&str]]) {
             private_copy(&store.snapshot(&name(&snapshot)).join("data"), &copy);
             heads.push(
                 engine
-                    .verify(&copy)
+                    .verify_hot(&copy)
                     .unwrap_or_else(|error| panic!("{engine:?} {options:?} {snapshot}: {error}")),
             );
             fs::remove_dir_all(&copy).unwrap();
@@ -94,7 +94,7 @@ fn await_more(source: &Source, store: &Store, head: i64, engine: Engine, root: &
         take_hot(source, store, &snapshot).unwrap();
         let copy = root.join("copy");
         private_copy(&store.snapshot(&name(&snapshot)).join("data"), &copy);
-        let later = engine.verify(&copy).unwrap();
+        let later = engine.verify_hot(&copy).unwrap();
         fs::remove_dir_all(&copy).unwrap();
         if later > head {
             return;

@@ -36,6 +36,7 @@ pub fn check(
         &mut sink,
         listener,
     )?;
+    checkpoint.refuse_changed()?;
     Ok(choice.report(rules, passed, &sink))
 }
 

@@ -161,6 +161,12 @@ pub enum Error {
         /// What it holds.
         what: &'static str,
     },
+    /// Somebody wrote to it meanwhile.
+    #[error("{} was changed while it was read: ask again when it is complete", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

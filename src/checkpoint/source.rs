@@ -1,8 +1,8 @@
 //! Finding a checkpoint file and recognising what it is, by its content.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -37,6 +37,14 @@ pub struct Checkpoint {
     file: File,
     packing: Packing,
     bytes: u64,
+    stamp: Stamp,
+}
+
+/// What a file is as long as nobody writes to it: its size, and when it was written last. Its name may go meanwhile.
+type Stamp = (u64, i64, i64);
+
+fn stamp(about: &Metadata) -> Stamp {
+    (about.len(), about.mtime(), about.mtime_nsec())
 }
 
 /// The text of a document, from its start.
@@ -114,6 +122,7 @@ impl Checkpoint {
             file,
             packing,
             bytes: metadata.len(),
+            stamp: stamp(&metadata),
         })
     }
 
@@ -139,6 +148,21 @@ impl Checkpoint {
     /// Its size on disk, in bytes, when it was opened.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Fails where somebody has written to the file since it was opened: it is read more than once, and not at one instant.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], or the file cannot be looked at.
+    pub(crate) fn refuse_changed(&self) -> Result<(), Error> {
+        let now = self.file.metadata();
+        let now = now.map_err(|source| io_error("look at", &self.path, source))?;
+        match stamp(&now) == self.stamp {
+            true => Ok(()),
+            false => Err(Error::Changed {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     /// The SHA-256 of the file as it is, packed or not.

@@ -3,7 +3,7 @@
 //! Most of the time goes into reading the file, so it is read once: the tree is made while the check goes on, in a place
 //! that nobody looks at, and it stays only where all of the check was without a problem.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::thread::scope;
 
@@ -54,7 +54,9 @@ pub fn stage(
         .and_then(|passed| behind.finish().map(|()| passed));
         // Its own error comes first: that it has ended is all that the pass knows of it.
         let tree = joined(writer)?;
-        let report = choice.report(rules, passed?, tree.measure());
+        let passed = passed?;
+        checkpoint.refuse_changed()?;
+        let report = choice.report(rules, passed, tree.measure());
         let written = match report.is_sound() {
             true => Some(tree.finish()?),
             false => None,
@@ -62,9 +64,13 @@ pub fn stage(
         Ok((report, written))
     });
     let staged = staged.and_then(|(report, written)| {
-        if let Some(written) = &written {
-            make_last(into.root, &written.fingerprint)?;
-        }
+        let written = match written {
+            Some((written, directory)) => {
+                make_last(into.root, &directory, &written.fingerprint)?;
+                Some(written)
+            }
+            None => None,
+        };
         Ok((report, written))
     });
     if !matches!(staged, Ok((_, Some(_)))) {
@@ -75,10 +81,10 @@ pub fn stage(
 }
 
 /// Makes a tree durable, and reads it again meanwhile.
-fn make_last(root: &Path, written: &Fingerprint) -> Result<(), Error> {
+fn make_last(root: &Path, directory: &File, written: &Fingerprint) -> Result<(), Error> {
     let read = scope(|scope| {
         let reader = scope.spawn(|| Fingerprint::of(root));
-        sync(root)?;
+        sync(root, directory)?;
         joined(reader).map_err(|(path, source)| Error::Io {
             action: "read again",
             path,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::fcntl::OFlag;
 use serde::Serialize;
 
 use super::Error;
@@ -79,6 +80,8 @@ pub struct Written {
 pub(crate) struct Tree<'a> {
     root: &'a Path,
     owner: &'a Owner,
+    /// The root, open since there was nothing in it: what fails to reach the disk from then on is told by its `syncfs`.
+    directory: File,
     room: Room,
     written: Written,
     measure: Measure,
@@ -116,17 +119,27 @@ const NOBODY_DEPARTED: &[u8] = b"{\"departed_hotkeys\": {}}";
 impl<'a> Tree<'a> {
     /// Makes the directory, which must not be there yet.
     pub(crate) fn create(into: &Target<'a>) -> Result<Self, Error> {
-        let mut tree = Self {
+        let failed = |source| error("make", into.root, source);
+        // Its owner gets it last, so that nobody else gets in before all is there.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(into.root)
+            .map_err(failed)?;
+        let directory = open_directory(into.root).map_err(failed)?;
+        let written = Written {
+            directories: 1,
+            ..Written::default()
+        };
+        Ok(Self {
             root: into.root,
             owner: into.owner,
+            directory,
             room: Room::of(parent(into.root), into.reserve),
-            written: Written::default(),
+            written,
             measure: Measure::default(),
             stream: None,
             top: Vec::new(),
-        };
-        tree.make_directory(into.root)?;
-        Ok(tree)
+        })
     }
 
     /// What all of the tree comes to.
@@ -134,8 +147,8 @@ impl<'a> Tree<'a> {
         &self.measure
     }
 
-    /// Adds what every tree has. Nothing of it is durable yet.
-    pub(crate) fn finish(mut self) -> Result<Written, Error> {
+    /// Adds what every tree has, and gives it to its owner. Nothing of it is durable yet.
+    pub(crate) fn finish(mut self) -> Result<(Written, File), Error> {
         self.room.demand(&self.measure)?;
         // The validator would make these itself, as whoever runs it.
         for directory in ["miners", "tmp"] {
@@ -154,7 +167,9 @@ impl<'a> Tree<'a> {
                 self.written.absent.push(name);
             }
         }
-        Ok(self.written)
+        self.hand_over(&self.directory, self.owner.directory_mode)
+            .map_err(|source| error("set owner of", self.root, source))?;
+        Ok((self.written, self.directory))
     }
 
     /// Writes, where there is room; that there is none is told at the end, when it is known how much is missing.
@@ -181,7 +196,7 @@ impl<'a> Tree<'a> {
         // Nobody else gets in before the owner and the mode are set.
         DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
         self.written.directories += 1;
-        let handed_over = File::open(path)
+        let handed_over = open_directory(path)
             .and_then(|directory| self.hand_over(&directory, self.owner.directory_mode));
         if handed_over.is_err() {
             // An empty directory that is not its owner's is of no use to anyone.
@@ -308,14 +323,33 @@ impl Sink for Tree<'_> {
 
 /// Makes a tree last: one `syncfs` instead of an fsync for each of some 15 000 files and 3 400 directories, each of which
 /// would be a commit of the file system's journal.
-pub(crate) fn sync(root: &Path) -> Result<(), Error> {
+///
+/// `directory` is the root, opened before anything was written: a failure is told to who had the filesystem open then.
+pub(crate) fn sync(root: &Path, directory: &File) -> Result<(), Error> {
     let failed = |path: &Path, source| error("sync", path, source);
-    let directory = File::open(root).map_err(|source| failed(root, source))?;
-    nix::unistd::syncfs(&directory).map_err(|errno| failed(root, errno.into()))?;
+    nix::unistd::syncfs(directory).map_err(|errno| failed(root, errno.into()))?;
     let parent = parent(root);
     File::open(parent)
         .and_then(|parent| parent.sync_all())
         .map_err(|source| failed(parent, source))
+}
+
+/// Makes a tree last that somebody else has written, by a program that syncs nothing.
+///
+/// # Errors
+/// Where it does not get to the disk.
+pub fn make_durable(root: &Path) -> Result<(), Error> {
+    let directory = open_directory(root).map_err(|source| error("open", root, source))?;
+    sync(root, &directory)
+}
+
+/// Opens a directory, and nothing that was put in its place.
+fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
 }
 
 fn parent(path: &Path) -> &Path {

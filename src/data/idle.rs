@@ -58,10 +58,18 @@ impl Drop for Idle {
         let Some(before) = self.before else {
             return;
         };
-        if let Err(error) = set(before) {
+        if let Err(error) = set(given_back(before)) {
             // The kernel lets every thread leave the idle class, so something else forbids it since.
             tracing::warn!("a thread stays in the idle I/O class: {error}");
         }
+    }
+}
+
+/// Kernels before 5.15 tell of a thread without a class that it has a level in it, and take no class without one that has.
+fn given_back(before: c_int) -> c_int {
+    match before >> CLASS_SHIFT {
+        0 => 0,
+        _ => before,
     }
 }
 
@@ -99,6 +107,20 @@ mod tests {
         assert!(Idle::is_now(), "the outer one holds on");
         drop(idle);
         assert_eq!(get().unwrap(), before);
+    }
+
+    #[test]
+    fn a_thread_without_a_class_has_none_again_whatever_the_kernel_told() {
+        // What an older kernel tells, and this one would not take back either.
+        assert!(set(4).is_err());
+        let idle = Idle {
+            before: Some(4),
+            _stays: std::marker::PhantomData,
+        };
+        set(CLASS_IDLE << CLASS_SHIFT).unwrap();
+        drop(idle);
+        assert!(!Idle::is_now());
+        assert_eq!(given_back((2 << CLASS_SHIFT) | 7), (2 << CLASS_SHIFT) | 7);
     }
 
     #[test]

@@ -200,9 +200,10 @@ impl Staged {
     }
 
     /// Whether an exchange for this live tree can have stopped halfway: one entry after the other is exchanged where the
-    /// tree is staged inside. Elsewhere one rename does it.
+    /// tree is staged inside. Elsewhere one rename does it. An empty directory says nothing: its disk may not be mounted.
     pub fn may_be_torn(live: &Path) -> bool {
-        !live.is_dir() || inside(live).exists()
+        let is_empty = || fs::read_dir(live).is_ok_and(|mut entries| entries.next().is_none());
+        !live.is_dir() || is_empty() || inside(live).exists()
     }
 
     fn make(

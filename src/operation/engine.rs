@@ -83,7 +83,7 @@ struct Inner {
     resumed: Mutex<Vec<(Name, OperationId)>>,
     device: Arc<Device>,
     /// What of the device was unfinished when the last run of the agent ended.
-    rebooted: Mutex<Option<OperationId>>,
+    rebooted: Mutex<Vec<OperationId>>,
 }
 
 struct Lane {

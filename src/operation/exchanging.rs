@@ -1,8 +1,10 @@
 //! What every operation that exchanges trees does with its exchange, whatever the trees are.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
@@ -11,6 +13,9 @@ use super::snapshot::arm;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error, tree};
 use crate::protocol::{Failure, Operation, Reason};
+
+/// How long a disk may take to say what an exchange has left; one that hangs says nothing.
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// Marks in the record that an earlier operation's exchange is being ended, and that it is.
 pub(super) const EARLIER: &str = "end earlier";
@@ -186,20 +191,36 @@ async fn is_torn(journal: PathBuf) -> bool {
 
 /// Refuses to start a workload whose data is known to be half of one tree and half of another.
 pub(super) async fn refuse_torn(context: &Context) -> Result<(), Failure> {
-    let (workload, name) = (&context.workload, &context.workload.name);
-    let data = workload.snapshots.as_ref();
-    let of_data = data.and_then(|plan| Some(plan.path().ok()?.join("exchange.json")));
+    let (workload, name) = (&context.workload, context.workload.name.clone());
+    let data = workload.snapshots.clone();
     let of_validator = workload.validator.as_ref().map(|plan| plan.journal());
-    for (journal, mends) in [(of_data, "restore"), (of_validator, "restore-checkpoint")] {
-        let Some(journal) = journal else { continue };
-        let shown = journal.display().to_string();
-        if matches!(pending(journal).await, Ok(Some(exchange)) if exchange.is_torn()) {
-            let message = format!(
-                "an exchange of the data of {name} stopped halfway ({shown}): part of it is old and part of it new. \
-                 `ostler {mends} {name}` brings it to its end first",
-            );
-            return Err(Failure::new(Reason::NotPossible, message));
+    let look = move || {
+        let store = data.and_then(|plan| plan.path().ok());
+        let of_data = store.as_ref().map(|store| store.join("exchange.json"));
+        let torn = |journal: Option<PathBuf>| {
+            let exchange = Exchange::pending(journal.as_deref()?).ok()??;
+            exchange
+                .is_torn()
+                .then(|| (journal, exchange.waits_for_a_word()))
+        };
+        if let Some((journal, is_by_hand)) = torn(of_data) {
+            let mends = match (is_by_hand, store) {
+                (true, Some(store)) => format!("store undo {}", store.display()),
+                _ => format!("restore {name}"),
+            };
+            return Some((journal, mends, name));
         }
-    }
-    Ok(())
+        torn(of_validator).map(|(journal, _)| (journal, format!("restore-checkpoint {name}"), name))
+    };
+    // A disk that does not answer says nothing against a start.
+    let looked = timeout(LOOK, spawn_blocking(look)).await;
+    let Ok(Ok(Some((journal, mends, name)))) = looked else {
+        return Ok(());
+    };
+    let message = format!(
+        "an exchange of the data of {name} stopped halfway ({}): part of it is old and part of it new. \
+         `ostler {mends}` brings it to its end first",
+        journal.unwrap_or_default().display()
+    );
+    Err(Failure::new(Reason::NotPossible, message))
 }

@@ -265,7 +265,17 @@ async fn stays_up(workload: &Workload) -> Result<Did, Failure> {
     let begun = Instant::now();
     let mut run = None;
     loop {
-        let now = workload.runtime.inspect().await.map_err(failure_of)?;
+        let now = match workload.runtime.inspect().await {
+            Ok(now) => now,
+            // That nobody can say is no word against it.
+            Err(error) if begun.elapsed() + CONFIRM_PAUSE > SETTLED + workload.times().ready => {
+                return Err(failure_of(error));
+            }
+            Err(_) => {
+                sleep(CONFIRM_PAUSE).await;
+                continue;
+            }
+        };
         let first = run.get_or_insert_with(|| now.run.clone());
         if now.state != RunState::Running || now.run != *first {
             let message = format!(

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::context::{Context, Did};
-use super::exchanging::{self, EARLIER, ENDED, OF_AN_END, ends_earlier, go_on, mark, stop_again};
+use super::exchanging::{
+    self, EARLIER, ENDED, LOOK, OF_AN_END, ends_earlier, go_on, mark, stop_again,
+};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -64,8 +68,9 @@ pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<
     if let Err(failure) = ended {
         tracing::info!("an earlier exchange was ended: {}", failure.message);
     }
-    context.step(ENDED, mark()).await?;
+    // Stored with the next step: what was done for the earlier exchange was not done for this one.
     context.forget_steps(&OF_AN_END);
+    context.step(ENDED, mark()).await?;
     context.need_not_finish();
     Ok(found)
 }
@@ -97,7 +102,9 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
         Ok(exclusive) => exclusive,
         Err(failure) => {
             // One tree or the other is in place, and either is better than none.
-            if !Staged::may_be_torn(&context.snapshots()?.source.root) {
+            let root = context.snapshots()?.source.root.clone();
+            let look = tokio::task::spawn_blocking(move || Staged::may_be_torn(&root));
+            if matches!(timeout(LOOK, look).await, Ok(Ok(false))) {
                 context.forget_steps(&["start", "confirm"]);
                 come_up(context, found).await?;
             }

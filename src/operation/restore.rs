@@ -31,6 +31,10 @@ pub(super) async fn restore(
         }
         found = begin_again(context, found).await?;
     }
+    if !context.record.dry_run {
+        // First of all, for torn data keeps the workload from running, whatever there is to restore.
+        found = recovery::end_earlier(context, &found).await?;
+    }
     let plan = context.snapshots()?.clone();
     let mut wanted = asked.snapshot;
     if asked.from_bucket {
@@ -63,7 +67,6 @@ pub(super) async fn restore(
         context.record.changed = Some(false);
         return Ok(());
     }
-    let found = recovery::end_earlier(context, &found).await?;
     let staged = stage(context, &plan, &chosen, asked.link).await?;
     replace(context, &plan, &found, staged).await
 }

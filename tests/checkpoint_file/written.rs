@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use ostler::checkpoint::{
-    Checkpoint, Error, Owner, PLAIN_NAME, Report, Rules, Target, Written, stage,
+    Checkpoint, Error, Owner, PLAIN_NAME, Report, Rules, Target, Written, check, stage,
 };
 
 use super::python::{Python, repository, run, workspace};
@@ -92,6 +92,31 @@ fn a_new_file_under_the_old_name_is_another_file() {
     let into = work.path().join("validation");
     let (_, written) = made(&checkpoint, &into, &Owner::default()).unwrap();
     assert!(written.is_some());
+}
+
+#[test]
+fn a_file_that_is_written_to_while_it_is_read_is_not_taken() {
+    let work = workspace();
+    let path = work.path().join(PLAIN_NAME);
+    fs::write(&path, tiny_text()).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let into = work.path().join("validation");
+    let target = Target {
+        root: &into,
+        owner: &Owner::default(),
+        reserve: 0,
+    };
+    // The same bytes: what was read of it before and after may be of two different checkpoints all the same.
+    let listener = &mut |_| {
+        fs::write(&path, tiny_text()).unwrap();
+        ControlFlow::Continue(())
+    };
+    let staged = stage(&checkpoint, &Rules::default(), None, &target, listener);
+    assert!(matches!(staged, Err(Error::Changed { .. })), "{staged:?}");
+    assert!(!into.exists());
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let checked = check(&checkpoint, &Rules::default(), None, listener);
+    assert!(matches!(checked, Err(Error::Changed { .. })), "{checked:?}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Engine {
                     .rebooted
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
-                *rebooted = Some(record.id.clone());
+                rebooted.push(record.id.clone());
                 inner.ledger.keep(record);
                 return;
             }
@@ -150,8 +150,9 @@ impl Engine {
             .rebooted
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = rebooted.take() {
-            // Before any lane runs, so it is to be had.
+        // More than one where a reboot was forced over one that was still bringing back what it had stopped.
+        for id in rebooted.drain(..) {
+            // Before any lane runs, so it is to be had: by the first.
             let exclusive = inner.runner.gate.clone().try_write_owned().ok();
             self.run_device(id, exclusive);
         }

@@ -10,7 +10,6 @@ use crate::checkpoint::{
 };
 use crate::data::{Control, Interrupted};
 use crate::operation::arguments::RestoreCheckpoint;
-use crate::operation::validator::Validator;
 use crate::protocol::{Failure, Reason};
 use crate::sha256::Sha256;
 
@@ -46,8 +45,11 @@ pub(super) struct Judged {
 }
 
 /// The rules for a validator whose code is of this release.
-pub(super) fn rules(validator: &Validator, asked: &RestoreCheckpoint) -> Result<Rules, Failure> {
-    let layout = match (asked.layout, validator.version()) {
+pub(super) fn rules(
+    version: Result<String, String>,
+    asked: &RestoreCheckpoint,
+) -> Result<Rules, Failure> {
+    let layout = match (asked.layout, version) {
         (Some(layout), _) => layout,
         (None, Ok(version)) => version.parse::<Layout>().map_err(|unknown| {
             refuse_version(&format!(
@@ -143,7 +145,8 @@ pub(super) fn failure_of(error: &checkpoint::Error) -> Failure {
         Error::Missing { .. }
         | Error::NotFound { .. }
         | Error::Dangling { .. }
-        | Error::Both { .. } => Reason::NotPossible,
+        | Error::Both { .. }
+        | Error::Changed { .. } => Reason::NotPossible,
         Error::LacksExtension { .. }
         | Error::FalseExtension { .. }
         | Error::Empty { .. }

@@ -11,6 +11,7 @@ mod script;
 mod settle;
 mod staging;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use super::snapshot::{arm, still_stopped, whole};
 use super::validator::Validator;
 use super::{exchanging, power, restore};
 use crate::checkpoint::Target;
-use crate::data::Control;
+use crate::data::{Control, tree};
 use crate::protocol::{Failure, Found, Reason};
 use judge::Judged;
 pub(super) use keeping::prune;
@@ -73,7 +74,10 @@ async fn restore_from(
         Some(_) => end_earlier(context, validator, found).await?,
         None => found.clone(),
     };
-    let judged = check(context, validator, &place, asked, source).await?;
+    // Once, before anything is made for it: the updater may change the code at any moment.
+    let version = validator.version();
+    let made_for = version.as_ref().ok().cloned();
+    let judged = check(context, (validator, version), &place, asked, source).await?;
     let mut output = judge::told(&judged);
     output["engine"] = match asked.engine {
         Engine::Native => json!("native"),
@@ -85,7 +89,14 @@ async fn restore_from(
         context.record.changed = Some(false);
         return Ok(());
     };
-    let staging = stage(context, validator, place, judged).await?;
+    let staged = place.staged.clone();
+    let staging = match stage(context, validator, place, (judged, made_for)).await {
+        Ok(staging) => staging,
+        Err(failure) => {
+            remove(staged).await;
+            return Err(failure);
+        }
+    };
     tell(context, "companions", json!(staging.companions));
     tell(context, "written", json!(staging.written));
     replace(context, validator, found, exclusive, staging).await
@@ -101,13 +112,13 @@ fn tell(context: &mut Context, key: &str, value: Value) {
 /// Checks all of it, and makes the new tree on the way, beside the live one; the validator runs meanwhile.
 async fn check(
     context: &mut Context,
-    validator: &Validator,
+    (validator, version): (&Validator, Result<String, String>),
     place: &Place,
     asked: &RestoreCheckpoint,
     source: &fetch::Found,
 ) -> Result<Judged, Failure> {
     let rules = match asked.engine {
-        Engine::Native => judge::rules(validator, asked)?,
+        Engine::Native => judge::rules(version, asked)?,
         Engine::Upstream => script::rules(asked),
     };
     let makes = !context.record.dry_run && asked.engine == Engine::Native;
@@ -148,7 +159,7 @@ async fn stage(
     context: &mut Context,
     validator: &Validator,
     place: Place,
-    mut judged: Judged,
+    (mut judged, made_for): (Judged, Option<String>),
 ) -> Result<Staging, Failure> {
     let maker = match judged.written.take() {
         Some(written) => Maker::Native(written),
@@ -157,7 +168,7 @@ async fn stage(
     let name = backup_name(context);
     let (validator, cancelled) = (validator.clone(), context.cancelled.clone());
     let work = move |control: &mut Control| {
-        let staging = Staging::build(&validator, place, &name, maker, control)?;
+        let staging = Staging::build(&validator, place, &name, (maker, made_for), control)?;
         let detail = format!(
             "{} files, {} bytes",
             staging.written.files, staging.written.bytes
@@ -213,7 +224,11 @@ async fn replace(
     }
     if let Err(failure) = ready {
         tell(context, "backup", Value::Null);
-        discard(context, staging).await?;
+        let staged = staging.place.staged.clone();
+        if discard(context, staging).await.is_err() {
+            // A journal that takes no step more keeps nothing from being removed.
+            remove(staged).await;
+        }
         return Err(failure);
     }
     let exchanged = match power::bring_down(context, found, None).await {
@@ -229,6 +244,16 @@ async fn replace(
             retreat(context, validator, found).await?;
             Err(failure)
         }
+    }
+}
+
+/// Removes what was staged, without a step of its own; the first failure is the one that is told.
+async fn remove(staged: PathBuf) {
+    let remove = move || tree::discard(&staged, &mut Control::unlimited());
+    match tokio::task::spawn_blocking(remove).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("what was staged stays until the next restore: {error}"),
+        Err(error) => tracing::warn!("what was staged stays until the next restore: {error}"),
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) async fn retreat(
     found: &Found,
 ) -> Result<(), Failure> {
     context.forget_steps(&["exchange back"]);
-    let (place, journal) = (Place::find(validator)?, validator.journal());
+    // The way back goes by the journal alone; where the place cannot be told, the next restore sweeps it.
+    let (place, journal) = (Place::find(validator).ok(), validator.journal());
     let undone = exchanging::back(context, journal.clone(), "the old state is back").await;
     tell(context, "backup", Value::Null);
     let (moved, unwanted) = match undone {
@@ -32,7 +33,10 @@ pub(super) async fn retreat(
     };
     let up = come_up_on_what_is_there(context, validator, found, moved).await;
     if let Some(forgotten) = unwanted {
-        let sweep = move |control: &mut Control| place.sweep(control);
+        let sweep = move |control: &mut Control| match &place {
+            Some(place) => place.sweep(control),
+            None => Ok(()),
+        };
         exchanging::clear(context, journal, forgotten, sweep).await;
     }
     up
@@ -91,15 +95,20 @@ pub(super) async fn end_earlier(
     }
     context.must_finish();
     context.step(EARLIER, mark()).await?;
-    undo_earlier(context, validator, &found).await?;
+    let undone = undo_earlier(context, validator, &found).await;
     if exchanging::pending(validator.journal()).await?.is_some() {
-        return Err(Failure::new(
+        return undone.and(Err(Failure::new(
             Reason::DataFailed,
             "an exchange of an earlier restore could not be brought to its end",
-        ));
+        )));
     }
-    context.step(ENDED, mark()).await?;
+    if let Err(failure) = undone {
+        // The old state does not come up: all the more is the new one wanted.
+        tracing::info!("an earlier exchange was undone: {}", failure.message);
+    }
+    // Stored with the next step: what was done for the earlier exchange was not done for this one.
     context.forget_steps(&OF_AN_END);
+    context.step(ENDED, mark()).await?;
     context.need_not_finish();
     Ok(found)
 }

@@ -8,7 +8,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::judge::failure_of;
 use super::place::{Backup, Place};
-use crate::checkpoint::{COMPANIONS, Companion, Layout, Owner, Written, settle_companions};
+use crate::checkpoint::{
+    COMPANIONS, Companion, Layout, Owner, Written, make_durable, settle_companions,
+};
 use crate::data::{Carry, Control, Error, Exchange, space, tree};
 use crate::operation::labour;
 use crate::operation::validator::Validator;
@@ -86,16 +88,16 @@ pub(super) fn make_way(
 }
 
 impl Staging {
-    /// Completes the tree by what is beside the checkpoint; on any failure nothing of it stays.
+    /// Completes the tree, made for the code of that `version`, by what is beside the checkpoint; on any failure nothing of it stays.
     pub fn build(
         validator: &Validator,
         place: Place,
         name: &str,
-        maker: Maker,
+        (maker, version): (Maker, Option<String>),
         control: &mut Control,
     ) -> Result<Self, Failure> {
         let staged = place.staged.clone();
-        let built = Self::build_in(validator, place, name, maker, control);
+        let built = Self::build_in(validator, place, name, (maker, version), control);
         if built.is_err() {
             // Best effort: the next build removes what is left.
             let _ = tree::discard(&staged, &mut Control::unlimited());
@@ -107,7 +109,7 @@ impl Staging {
         validator: &Validator,
         place: Place,
         name: &str,
-        maker: Maker,
+        (maker, version): (Maker, Option<String>),
         control: &mut Control,
     ) -> Result<Self, Failure> {
         let told = |error: Error| labour::failure_of(&error);
@@ -118,6 +120,7 @@ impl Staging {
             Maker::Script(made, written) => {
                 make_way(validator, &place, control)?;
                 tree::rename_or_copy(&made, &place.staged, control).map_err(told)?;
+                make_durable(&place.staged).map_err(|error| failure_of(&error))?;
                 // The rest of the copy has done its work.
                 if let Some(copy) = made.parent() {
                     tree::discard(copy, control).map_err(told)?;
@@ -127,7 +130,7 @@ impl Staging {
         };
         let mut staging = Self {
             carry: carry(&place, &written).map_err(told)?,
-            version: validator.version().ok(),
+            version,
             repository: validator.directory.clone(),
             companions: Vec::new(),
             place,

@@ -99,10 +99,22 @@ async fn a_store_that_is_not_there_keeps_no_workload_stopped() {
         let left = Left::new(operation, steps);
         fs::remove_dir_all(left.path("store")).unwrap();
         fs::File::create(left.path("store")).unwrap();
+        fs::File::create(left.path("data/CURRENT")).unwrap();
         let record = left.taken_up().await;
         assert_eq!(record.state, State::Failed, "{operation}");
         assert!(left.fake.with(|state| state.running), "{operation}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_started_on_a_directory_that_may_wait_for_its_disk() {
+    let moved = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let left = Left::new(Operation::Restore, &moved);
+    left.fake.with(|state| state.running = false);
+    fs::remove_dir_all(left.path("store")).unwrap();
+    fs::File::create(left.path("store")).unwrap();
+    assert_eq!(left.taken_up().await.state, State::Failed);
+    assert!(!left.fake.with(|state| state.running));
 }
 
 #[tokio::test]

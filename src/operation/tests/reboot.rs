@@ -334,4 +334,16 @@ async fn a_device_that_hangs_after_its_boot_can_be_booted_again_by_force() {
     let forced = reboot("forced", json!({"force": true}));
     assert!(is_accepted(&engine.submit(forced).await));
     until(|| board.with(|state| state.told) == 2).await;
+    // Both have work left after the second boot: what the first had stopped was not running for the second.
+    engine.drain(Duration::from_secs(20)).await;
+    board.with(|state| state.boot += 1);
+    fake.with(|state| {
+        state.start_errors.clear();
+        state.running = false;
+    });
+    let engine = board.open(directory.path(), &fake).await;
+    for id in ["boot", "forced"] {
+        assert_eq!(ended(&engine, id).await.state, State::Succeeded, "{id}");
+    }
+    assert!(fake.with(|state| state.running));
 }

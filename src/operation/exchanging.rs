@@ -12,17 +12,17 @@ use super::power;
 use super::snapshot::arm;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error, tree};
-use crate::protocol::{Failure, Operation, Reason};
+use crate::protocol::{Failure, Found, Operation, Reason};
 
 /// How long a disk may take to say what an exchange has left; one that hangs says nothing.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// Marks in the record that an earlier operation's exchange is being ended, and that it is.
 pub(super) const EARLIER: &str = "end earlier";
-pub(super) const ENDED: &str = "earlier ended";
+const ENDED: &str = "earlier ended";
 
 /// The steps of an end, which the operation itself has yet to do.
-pub(super) const OF_AN_END: [&str; 10] = [
+const OF_AN_END: [&str; 10] = [
     "take up",
     "stop again",
     "exchange",
@@ -34,6 +34,46 @@ pub(super) const OF_AN_END: [&str; 10] = [
     "discard",
     "sweep",
 ];
+
+/// Begins to end an earlier operation's exchange, and gives the workload as it is to be afterwards: on half of each nobody
+/// could start it, though it ran before.
+pub(super) async fn begin_end(
+    context: &mut Context,
+    exchange: &Exchange,
+    found: &Found,
+) -> Result<Found, Failure> {
+    let mut found = found.clone();
+    if exchange.is_torn() && exchange.ran() {
+        found.running = true;
+        context.record.found = Some(found.clone());
+    }
+    context.must_finish();
+    context.step(EARLIER, mark()).await?;
+    Ok(found)
+}
+
+/// Notes that it has ended, unless it `is_left`. That the workload does not come up on what is in place now keeps nobody
+/// from putting something else there.
+pub(super) async fn close_end(
+    context: &mut Context,
+    ended: Result<(), Failure>,
+    is_left: bool,
+) -> Result<(), Failure> {
+    if is_left {
+        return ended.and(Err(Failure::new(
+            Reason::DataFailed,
+            "an exchange of an earlier operation could not be brought to its end",
+        )));
+    }
+    if let Err(failure) = ended {
+        tracing::info!("an earlier exchange was ended: {}", failure.message);
+    }
+    // Stored with the next step: what was done for the earlier exchange was not done for this one.
+    context.forget_steps(&OF_AN_END);
+    context.step(ENDED, mark()).await?;
+    context.need_not_finish();
+    Ok(())
+}
 
 /// Whether an earlier operation's exchange was being ended when this was interrupted.
 pub(super) fn ends_earlier(context: &Context) -> bool {

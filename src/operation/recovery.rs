@@ -5,9 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::context::{Context, Did};
-use super::exchanging::{
-    self, EARLIER, ENDED, LOOK, OF_AN_END, ends_earlier, go_on, mark, stop_again,
-};
+use super::exchanging::{self, EARLIER, LOOK, ends_earlier, go_on, stop_again};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::renew;
@@ -47,31 +45,13 @@ pub(super) async fn recover(context: &mut Context, found: &Found) -> Result<(), 
 /// where it was committed and the workload comes up on it, else with the old. What `ostler store` has begun waits for a
 /// word, and is left alone. Gives the workload as it is to be afterwards.
 pub(super) async fn end_earlier(context: &mut Context, found: &Found) -> Result<Found, Failure> {
-    let mut found = found.clone();
     let Some(exchange) = left(context).await? else {
-        return Ok(found);
+        return Ok(found.clone());
     };
-    if exchange.is_torn() && exchange.ran() {
-        // On half of each nobody could start it.
-        found.running = true;
-        context.record.found = Some(found.clone());
-    }
-    context.must_finish();
-    context.step(EARLIER, mark()).await?;
+    let found = exchanging::begin_end(context, &exchange, found).await?;
     let ended = bring_to_its_end(context, &found).await;
-    if left(context).await?.is_some() {
-        return ended.and(Err(Failure::new(
-            Reason::DataFailed,
-            "an exchange of an earlier operation could not be brought to its end",
-        )));
-    }
-    if let Err(failure) = ended {
-        tracing::info!("an earlier exchange was ended: {}", failure.message);
-    }
-    // Stored with the next step: what was done for the earlier exchange was not done for this one.
-    context.forget_steps(&OF_AN_END);
-    context.step(ENDED, mark()).await?;
-    context.need_not_finish();
+    let is_left = left(context).await?.is_some();
+    exchanging::close_end(context, ended, is_left).await?;
     Ok(found)
 }
 

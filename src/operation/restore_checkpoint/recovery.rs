@@ -9,7 +9,7 @@ use super::{PAUSE, come_up, settle, tell};
 use crate::data::Control;
 use crate::data::exchange::{Exchange, Goal};
 use crate::operation::context::{Context, Did};
-use crate::operation::exchanging::{self, EARLIER, ENDED, OF_AN_END, mark};
+use crate::operation::exchanging;
 use crate::operation::labour::Limits;
 use crate::operation::power;
 use crate::operation::snapshot::whole;
@@ -80,36 +80,17 @@ pub(super) async fn end_earlier(
     validator: &Validator,
     found: &Found,
 ) -> Result<Found, Failure> {
-    let mut found = found.clone();
     let Some(exchange) = exchanging::pending(validator.journal()).await? else {
-        return Ok(found);
+        return Ok(found.clone());
     };
     if exchange.goal() == Goal::Forward && exchange.is_complete() {
         keep_earlier(context, validator).await?;
-        return Ok(found);
+        return Ok(found.clone());
     }
-    if exchange.is_torn() && exchange.ran() {
-        // On half of each nobody could start it.
-        found.running = true;
-        context.record.found = Some(found.clone());
-    }
-    context.must_finish();
-    context.step(EARLIER, mark()).await?;
+    let found = exchanging::begin_end(context, &exchange, found).await?;
     let undone = undo_earlier(context, validator, &found).await;
-    if exchanging::pending(validator.journal()).await?.is_some() {
-        return undone.and(Err(Failure::new(
-            Reason::DataFailed,
-            "an exchange of an earlier restore could not be brought to its end",
-        )));
-    }
-    if let Err(failure) = undone {
-        // The old state does not come up: all the more is the new one wanted.
-        tracing::info!("an earlier exchange was undone: {}", failure.message);
-    }
-    // Stored with the next step: what was done for the earlier exchange was not done for this one.
-    context.forget_steps(&OF_AN_END);
-    context.step(ENDED, mark()).await?;
-    context.need_not_finish();
+    let is_left = exchanging::pending(validator.journal()).await?.is_some();
+    exchanging::close_end(context, undone, is_left).await?;
     Ok(found)
 }
 

@@ -3,12 +3,9 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
-
 use crate::protocol::Name;
 use crate::sensor::files::{self, SHORT};
-use crate::sensor::{ReadError, Root, network};
+use crate::sensor::{ReadError, Root, address, network};
 
 /// How many addresses are told: a host with many containers has one for each of their networks.
 pub const MAX_ADDRESSES: usize = 16;
@@ -44,7 +41,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Looks at the host whose system files are under `root`; the addresses are always the real ones.
+    /// Looks at the host whose system files are under `root`.
     ///
     /// # Errors
     /// Where `/proc` is not there or hides `/proc/sys/kernel` (systemd's `ProcSubset=pid` does): without a boot id
@@ -167,25 +164,22 @@ fn unquoted(value: &str) -> String {
     plain
 }
 
-/// The addresses by which others may reach the host: getifaddrs(3).
+/// The addresses by which others may reach the host.
 pub fn addresses(root: &Root) -> Vec<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else {
+    let Ok(all) = address::addresses(root) else {
         // Addresses are a help to people; without them everything works.
         return Vec::new();
     };
-    let mut found: Vec<(bool, IpAddr)> = interfaces
-        .filter(|interface| !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let ip = address
-                .as_sockaddr_in()
-                .map(|v4| IpAddr::from(v4.ip()))
-                .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))?;
-            let virtual_one = !network::is_hardware(root, &interface.interface_name);
-            is_reachable(ip).then_some((virtual_one, ip))
-        })
+    let is = |kind: fn(&Root, &str) -> bool, address: &address::Address| {
+        let interface = address.interface.as_ref();
+        interface.is_some_and(|interface| kind(root, interface))
+    };
+    let mut found: Vec<(bool, IpAddr)> = all
+        .iter()
+        .filter(|address| is_reachable(address.ip) && !is(network::is_loopback, address))
+        .map(|address| (!is(network::is_hardware, address), address.ip))
         .collect();
-    // Stable: within both groups the kernel's order stays.
+    // Stable: within both groups the order stays.
     found.sort_by_key(|(virtual_one, _)| *virtual_one);
     found.truncate(MAX_ADDRESSES);
     found.into_iter().map(|(_, ip)| ip).collect()

@@ -4,6 +4,7 @@
 //! sensor's driver, a filesystem whose server is away) is asked with a deadline, [`PATIENCE`], so that a
 //! sample as a whole is bounded too.
 
+pub(crate) mod address;
 mod clock;
 mod disk;
 pub(crate) mod files;

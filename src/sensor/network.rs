@@ -67,11 +67,16 @@ pub(crate) fn interfaces(root: &Root) -> Result<Vec<String>, ReadError> {
     let mut names = names(&class)?;
     names.retain(|name| {
         // The class holds files too, such as `bonding_masters`.
-        let kind = files::number::<u32>(&class.join(name).join("type"));
-        class.join(name).is_dir() && !kind.is_ok_and(|kind| kind == LOOPBACK)
+        class.join(name).is_dir() && !is_loopback(root, name)
     });
     names.sort_by_cached_key(|name| !is_hardware(root, name));
     Ok(names)
+}
+
+/// Whether an interface leads to this host itself.
+pub(crate) fn is_loopback(root: &Root, name: &str) -> bool {
+    let kind = root.path("sys/class/net").join(name).join("type");
+    files::number::<u32>(&kind).is_ok_and(|kind| kind == LOOPBACK)
 }
 
 /// Whether there is a device behind an interface: a bridge, a tunnel or a container's end has none.

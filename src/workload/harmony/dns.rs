@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
 use tokio::net::lookup_host;
+
+use crate::sensor::{ReadError, Root, address};
 
 /// For one name.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -33,7 +34,11 @@ pub(super) async fn problem(entry: &str, public: Option<IpAddr>) -> Option<Strin
             ));
         }
     };
-    let own: Vec<_> = own_addresses().into_iter().chain(public).collect();
+    let own = match own_addresses(&Root::default()) {
+        Ok(own) => own,
+        Err(error) => return cannot_tell(format!("the addresses of this host: {error}")),
+    };
+    let own: Vec<_> = own.into_iter().chain(public).collect();
     let shared = found
         .map(|address| address.ip())
         .find(|address| own.contains(address))?;
@@ -52,16 +57,12 @@ fn is_host_name(name: &str) -> bool {
 }
 
 /// The addresses of this host's interfaces, without those that every host has.
-fn own_addresses() -> Vec<IpAddr> {
-    let addresses = getifaddrs().into_iter().flatten();
-    addresses
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-        })
-        .filter(|address| !address.is_loopback())
-        .collect()
+fn own_addresses(root: &Root) -> Result<Vec<IpAddr>, ReadError> {
+    let all = address::addresses(root)?.into_iter();
+    Ok(all
+        .map(|address| address.ip)
+        .filter(|ip| !ip.is_loopback())
+        .collect())
 }
 
 #[cfg(test)]
@@ -89,5 +90,12 @@ mod tests {
             let told = problem(name, None).await.unwrap();
             assert!(told.starts_with("nobody can tell"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_host_that_hides_its_addresses_is_not_taken_for_one_without() {
+        let hidden = tempfile::tempdir().unwrap();
+        assert!(own_addresses(&Root::at(hidden.path())).is_err());
+        assert!(own_addresses(&Root::default()).is_ok());
     }
 }

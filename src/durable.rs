@@ -1,9 +1,11 @@
 //! Writing files so that a power cut leaves the old content or the new, never half of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 /// A file operation that failed, and on which path.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +21,7 @@ pub struct Error {
 
 /// Replaces `path` by `content`: temporary name in the same directory, fsync, rename, directory fsync.
 ///
-/// When this returns, the new content survives a power cut. When it fails, the old content stands.
+/// The file has this mode, whatever the umask. When this returns, the new content survives a power cut. When it fails, the old content stands.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     write_with(path, mode, |file| file.write_all(content))
 }
@@ -78,6 +80,27 @@ pub fn sync_directory(path: &Path) -> Result<(), Error> {
         })
 }
 
+/// Makes a directory, and those above it that are not there: all with this mode, whatever the umask. One that is there stays as it is.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_directory(above, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        // Not by its name, which may lead elsewhere by now where others may write.
+        Ok(()) => OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits())
+            .open(path)?
+            .set_permissions(Permissions::from_mode(mode)),
+        // Somebody else made it at this very moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The name that [`write`] fills before it renames: a leading dot and `.partial`, so that a sweep finds leftovers.
 pub fn temporary_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -99,6 +122,7 @@ fn create_and_fill(
         .create_new(true)
         .mode(mode)
         .open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     fill(&mut file)?;
     file.sync_all()
 }
@@ -122,6 +146,25 @@ mod tests {
         write(&path, b"second", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_made_has_the_mode_that_was_asked_for_whatever_the_umask() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("deep/deeper");
+        make_directory(&deep, 0o777).unwrap();
+        let file = deep.join("record.json");
+        write(&file, b"{}", 0o666).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let parent = deep.parent().unwrap();
+        assert_eq!(
+            [mode(parent), mode(&deep), mode(&file)],
+            [0o777, 0o777, 0o666]
+        );
+        // What is there already is somebody's own.
+        make_directory(&deep, 0o700).unwrap();
+        assert_eq!(mode(&deep), 0o777);
+        assert!(make_directory(&file, 0o700).is_err());
     }
 
     #[test]

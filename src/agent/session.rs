@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,11 +49,7 @@ impl Session {
             let path = path.to_owned();
             move |source| Error::Unusable { path, source }
         };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(state_dir)
-            .map_err(unusable(state_dir))?;
+        durable::make_directory(state_dir, 0o750).map_err(unusable(state_dir))?;
         let lock_path = state_dir.join("lock");
         let lock = OpenOptions::new()
             .create(true)

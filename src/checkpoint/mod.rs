@@ -61,7 +61,7 @@ pub use outline::examine;
 pub use report::{Findings, LISTED, Problem, Report, Rules, Summary};
 pub use source::{COMPRESSED_NAME, Checkpoint, PLAIN_NAME, Packing};
 pub use stage::{Target, stage};
-pub use tree::{Owner, Written, make_durable};
+pub use tree::{Owner, Written, settle};
 pub use walk::Listener;
 
 /// How far a pass through the file is.

@@ -334,13 +334,40 @@ pub(crate) fn sync(root: &Path, directory: &File) -> Result<(), Error> {
         .map_err(|source| failed(parent, source))
 }
 
-/// Makes a tree last that somebody else has written, by a program that syncs nothing.
+/// Makes a tree last that its owner's program has written, which syncs nothing, with the modes that it is to have: those that it has are up
+/// to a umask.
 ///
 /// # Errors
 /// Where it does not get to the disk.
-pub fn make_durable(root: &Path) -> Result<(), Error> {
+pub fn settle(root: &Path, owner: &Owner) -> Result<(), Error> {
     let directory = open_directory(root).map_err(|source| error("open", root, source))?;
+    give_modes(root, owner)?;
     sync(root, &directory)
+}
+
+fn give_modes(path: &Path, owner: &Owner) -> Result<(), Error> {
+    let failed = |source| error("set mode of", path, source);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    let mode = match about.is_dir() {
+        true => owner.directory_mode,
+        false => owner.file_mode,
+    };
+    // Whose tree it is may lead any path of it elsewhere meanwhile: of what is somebody else's nothing is changed.
+    if owner.uid.is_none_or(|uid| about.uid() == uid) && about.mode() & 0o7777 != mode {
+        file.set_permissions(Permissions::from_mode(mode))
+            .map_err(failed)?;
+    }
+    if about.is_dir() {
+        for entry in fs::read_dir(path).map_err(failed)? {
+            give_modes(&entry.map_err(failed)?.path(), owner)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a directory, and nothing that was put in its place.

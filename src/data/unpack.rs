@@ -1,7 +1,8 @@
 //! A file that came from elsewhere, packed by gzip or not, as the file that it stands for.
 
-use std::fs::{self, File};
+use std::fs::{File, Permissions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -26,13 +27,17 @@ fn begins_packed(file: &mut File) -> bool {
     file.read_exact(&mut magic).is_ok() && magic == GZIP
 }
 
-/// Makes an empty file, with the directories above it, in the place of whatever an earlier attempt left there.
+/// Makes an empty file, with the directories above it, in the place of whatever an earlier attempt left there. Everybody may read it: it is
+/// for the workload, whoever that runs as.
 pub fn make_anew(path: &Path) -> Result<File, Error> {
     tree::remove(path, &mut Control::unlimited())?;
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        crate::durable::make_directory(directory, 0o755).map_err(Error::io("create", directory))?;
     }
-    File::create_new(path).map_err(Error::io("create", path))
+    let file = File::create_new(path).map_err(Error::io("create", path))?;
+    file.set_permissions(Permissions::from_mode(0o644))
+        .map_err(Error::io("set mode of", path))?;
+    Ok(file)
 }
 
 /// Copies `source`, which was opened at `from`, unpacking it where it is packed; the copy is durable when this returns.
@@ -77,6 +82,7 @@ pub fn unpack(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write as _;
 
     use super::*;

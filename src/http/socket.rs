@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::time::timeout;
 
 use super::server::Error;
-use crate::durable::temporary_name;
+use crate::durable::{self, temporary_name};
 
 /// Whose members may talk to the agent, beside root.
 pub const GROUP: &str = "ostler";
@@ -42,7 +42,8 @@ pub(super) async fn bind(path: &Path) -> Result<(UnixListener, SocketFile), Erro
     };
     refuse_what_is_not_ours(path).await?;
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(failed)?;
+        // The socket has its own permissions; its directory keeps nobody from it.
+        durable::make_directory(directory, 0o755).map_err(failed)?;
     }
     let temporary = temporary_name(path);
     match fs::remove_file(&temporary) {

@@ -1,6 +1,7 @@
 //! The validator's own script, in a copy of its tree: what it makes is examined and exchanged, or nothing is changed.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use ostler::protocol::{OperationRecord, Reason, State};
 use serde_json::json;
@@ -35,9 +36,21 @@ fn a_release_that_is_not_known_is_restored_by_its_own_script() {
     let native = house.run();
     let reason = native.failure.unwrap().reason;
     assert_eq!(reason, Reason::ConditionsNotMet);
-    let record = upstream(&house, HONEST);
+    // The modes are those of the tree, whatever the script's umask.
+    let tree = house.path("ptn/validation");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o775)).unwrap();
+    let record = upstream(&house, &format!("import os; os.umask(0o77)\n{HONEST}"));
     assert_eq!(record.state, State::Succeeded, "{record:?}");
     assert!(house.is_new() && house.runs());
+    for (name, mode) in [
+        ("validation", 0o775),
+        ("validation/miners", 0o775),
+        ("validation/eliminations.json", 0o664),
+        ("backups", 0o775),
+    ] {
+        let found = fs::metadata(house.path("ptn").join(name)).unwrap().mode() & 0o7777;
+        assert_eq!(found, mode, "{name}: {found:o}");
+    }
     assert_eq!(house.backups().len(), 1);
     assert_eq!(
         fs::read(house.path("ptn/validation/timestamp.json")).unwrap(),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -176,21 +176,24 @@ fn remove_probe(path: &Path) -> Result<(), Error> {
 }
 
 fn make_directory(path: &Path, owner: &Owner) -> Result<(), Error> {
-    match DirBuilder::new().mode(0o755).create(path) {
+    match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
             return Ok(());
         }
         Err(error) => return Err(Error::io("create", path)(error)),
     }
+    let made = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits())
+        .open(path)
+        .map_err(Error::io("open", path))?;
     if owner.uid.is_some() {
-        let made = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits())
-            .open(path)
-            .map_err(Error::io("open", path))?;
         fchown(&made, owner.uid, owner.gid).map_err(Error::io("set owner of", path))?;
     }
+    // Whoever reads the tree reads the old one.
+    made.set_permissions(fs::Permissions::from_mode(owner.directory_mode))
+        .map_err(Error::io("set mode of", path))?;
     match path.parent() {
         Some(parent) => Ok(crate::durable::sync_directory(parent)?),
         None => Ok(()),

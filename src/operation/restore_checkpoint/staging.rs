@@ -8,9 +8,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::judge::failure_of;
 use super::place::{Backup, Place};
-use crate::checkpoint::{
-    COMPANIONS, Companion, Layout, Owner, Written, make_durable, settle_companions,
-};
+use crate::checkpoint::{COMPANIONS, Companion, Layout, Owner, Written, settle, settle_companions};
 use crate::data::{Carry, Control, Error, Exchange, space, tree};
 use crate::operation::labour;
 use crate::operation::validator::Validator;
@@ -120,7 +118,7 @@ impl Staging {
             Maker::Script(made, written) => {
                 make_way(validator, &place, control)?;
                 tree::rename_or_copy(&made, &place.staged, control).map_err(told)?;
-                make_durable(&place.staged).map_err(|error| failure_of(&error))?;
+                settle(&place.staged, &owner).map_err(|error| failure_of(&error))?;
                 // The rest of the copy has done its work.
                 if let Some(copy) = made.parent() {
                     tree::discard(copy, control).map_err(told)?;

@@ -30,7 +30,7 @@ enum Action {
     },
     /// Print what holds, defaults included (TOML, or JSON with --json)
     Show,
-    /// Print what the configuration needs beyond the systemd unit, as a drop-in for it
+    /// Print what the configuration needs of the systemd unit, as a drop-in for it
     Unit,
 }
 

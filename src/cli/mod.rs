@@ -9,6 +9,7 @@ mod credentials;
 mod doctor;
 mod events;
 mod exit;
+mod homes;
 mod logs;
 mod operate;
 mod operations;

@@ -1,4 +1,4 @@
-//! `ostler config unit`: what a configuration needs of the systemd unit beyond what the unit has, as a drop-in.
+//! `ostler config unit`: what a configuration needs of the systemd unit beyond what the unit has, and what it does not need, as a drop-in.
 //!
 //! The unit as it is installed can write its own directories only. A generator of the package's asks for this at every boot and at every
 //! `systemctl daemon-reload`, so that nobody has to remember it.
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
 
+use super::homes;
 use crate::config::{Config, Runtime, Workload};
 
 /// Below this, ports are for those who may bind them: `net.ipv4.ip_unprivileged_port_start`, as it is unless somebody changes it.
@@ -28,6 +29,8 @@ struct Needs {
     low_port: bool,
     /// Data of which snapshots are taken: they are read in the idle I/O class, and the call for that is one of those that the unit refuses.
     idle_class: bool,
+    /// Nothing of it lies in a home.
+    no_homes: bool,
     /// A PM2: its program runs as its user and makes its code while it runs, and its apps are known by what belongs to others.
     pm2: bool,
 }
@@ -49,9 +52,10 @@ impl Needs {
         for workload in &config.workload {
             needs.add(workload);
         }
+        needs.no_homes = !homes::needed(config);
         if config.workload.is_empty() {
             // Then the agent looks for one.
-            homes().iter().for_each(|home| needs.add_pm2(home));
+            pm2_homes().iter().for_each(|home| needs.add_pm2(home));
         }
         needs
     }
@@ -105,7 +109,7 @@ impl Needs {
 }
 
 /// Where users of this host have a PM2, running or not: at boot none runs yet.
-fn homes() -> Vec<PathBuf> {
+fn pm2_homes() -> Vec<PathBuf> {
     let others = std::fs::read_dir("/home").into_iter().flatten().flatten();
     std::iter::once(PathBuf::from("/root"))
         .chain(others.map(|entry| entry.path()))
@@ -130,7 +134,13 @@ impl std::fmt::Display for Needs {
         let mut lines = String::new();
         if self.whole_tree {
             lines += "# Data and snapshots have no directory in common but the root.\n";
-            lines += "ProtectSystem=full\nProtectHome=no\n";
+            lines += "ProtectSystem=full\n";
+        }
+        if self.whole_tree && !self.no_homes {
+            lines += "ProtectHome=no\n";
+        }
+        if self.no_homes {
+            lines += "# Nothing that it names is in a home.\nProtectHome=yes\n";
         }
         for directory in &self.directories {
             // `-`: a disk that is not there keeps no agent from starting.
@@ -149,7 +159,7 @@ impl std::fmt::Display for Needs {
             true => f.write_str("# The configuration needs nothing beyond the unit.\n"),
             false => write!(
                 f,
-                "# What the configuration needs beyond the unit: `ostler config unit`.\n[Service]\n{lines}"
+                "# What the configuration needs of the unit: `ostler config unit`.\n[Service]\n{lines}"
             ),
         }
     }
@@ -186,6 +196,8 @@ mod tests {
     const CONFIGURED: &str =
         "\n[[workload]]\nname = \"miner\"\nruntime = { docker = { container = \"miner\" } }\n";
 
+    const NO_HOMES: &str = "# Nothing that it names is in a home.\nProtectHome=yes\n";
+
     fn workload(data: &str, more: &str) -> String {
         format!(
             "[[workload]]\nname = \"node\"\nruntime = {{ systemd = {{ unit = \"node.service\" }} }}\ndata-dir = \"{data}\"\n{more}"
@@ -193,13 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_need_nothing() {
+    fn a_workload_without_data_needs_nothing_not_even_homes() {
         // As does what is kept below the unit's own directories.
         let own = "state-dir = \"/var/lib/ostler/state\"\n[http]\nsocket = \"/run/ostler/other\"\n";
         for text in [CONFIGURED.to_owned(), own.to_owned() + CONFIGURED] {
-            let nothing = "# The configuration needs nothing beyond the unit.\n";
-            assert_eq!(needs(&text), nothing, "{text}");
+            let less = format!("[Service]\n{NO_HOMES}");
+            assert!(needs(&text).ends_with(&less), "{text}");
         }
+    }
+
+    #[test]
+    fn homes_are_seen_where_data_is_in_one() {
+        let text = needs(&workload("/home/node/data", ""));
+        let lines = "[Service]\nReadWritePaths=\"-/home/node\"\nSystemCallFilter=ioprio_set\n";
+        assert!(text.ends_with(lines), "{text}");
     }
 
     #[test]
@@ -219,7 +238,7 @@ mod tests {
         ] {
             let data = data.replace('\\', "\\\\").replace('"', "\\\"");
             let text = needs(&workload(&data, more));
-            let lines = format!("[Service]\n{written}\nSystemCallFilter=ioprio_set\n");
+            let lines = format!("[Service]\n{NO_HOMES}{written}\nSystemCallFilter=ioprio_set\n");
             assert!(text.ends_with(&lines), "{text}");
         }
     }
@@ -227,9 +246,14 @@ mod tests {
     #[test]
     fn where_they_share_the_root_alone_the_tree_stays_whole() {
         let apart = "[workload.snapshot]\nstore = \"/mnt/snapshots\"\n";
-        for text in [workload("/data", ""), workload("/srv/node/data", apart)] {
+        for (text, homes) in [
+            (workload("/data", ""), "yes"),
+            (workload("/srv/node/data", apart), "yes"),
+            (workload("/home/node/data", apart), "no"),
+        ] {
             let text = needs(&text);
             assert!(text.contains("ProtectSystem=full\n"), "{text}");
+            assert!(text.contains(&format!("ProtectHome={homes}\n")), "{text}");
             assert!(!text.contains("ReadWritePaths"), "{text}");
         }
     }

@@ -91,7 +91,8 @@ pub(super) async fn find(
                 return Err(bad("file", format!("{} is not absolute", path.display())));
             }
             if !path.is_file() {
-                return Err(bad("file", format!("{} is not a file of this host", path.display())));
+                let hint = super::unseen::hint(&path);
+                return Err(bad("file", format!("{} is not a file of this host{hint}", path.display())));
             }
             let name = path.file_name().and_then(|name| name.to_str());
             let height = name.and_then(|name| chain.height_by_name(name));

@@ -35,6 +35,7 @@ mod restore_checkpoint;
 mod resync;
 mod snapshot;
 mod snapshots;
+mod unseen;
 mod upload;
 mod validator;
 mod verify;

@@ -10,6 +10,7 @@ use crate::checkpoint::{
 };
 use crate::data::{Control, Interrupted};
 use crate::operation::arguments::RestoreCheckpoint;
+use crate::operation::unseen;
 use crate::protocol::{Failure, Reason};
 use crate::sha256::Sha256;
 
@@ -168,19 +169,11 @@ pub(super) fn failure_of(error: &checkpoint::Error) -> Failure {
         Error::NoSpace { .. } | Error::NoInodes { .. } => Reason::NoSpace,
         Error::Cancelled => Reason::Cancelled,
     };
-    let own_tmp = match error {
-        Error::NotFound { path } if is_private(path) => {
-            ". The agent runs as a unit, which may have a /tmp of its own (PrivateTmp=): put the file elsewhere"
-        }
+    let hint = match error {
+        Error::NotFound { path } => unseen::hint(path),
         _ => "",
     };
-    Failure::new(reason, format!("{error}{own_tmp}"))
-}
-
-/// Whether systemd may show the agent another directory there than everybody else sees: each unit has an invocation.
-fn is_private(path: &Path) -> bool {
-    let is_temporary = ["/tmp", "/var/tmp"].iter().any(|tmp| path.starts_with(tmp));
-    is_temporary && std::env::var_os("INVOCATION_ID").is_some()
+    Failure::new(reason, format!("{error}{hint}"))
 }
 
 /// Refuses a checkpoint that has problems.

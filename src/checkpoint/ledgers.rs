@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::json::{Kind, Path, Text, Value, push_number, push_text, push_value};
+use super::json::{Field, Kind, Path, Text, Value, push_number, push_text, push_value};
 use super::names::shown;
 use super::pairs::Pair;
 use super::walk::{Stop, Walk};
@@ -53,19 +53,6 @@ const ENTRY: [Field; 19] = fields![
     "realized_pnl",
     "unrealized_pnl",
 ];
-
-/// A field by its name, and the text that leads to its value behind another one.
-struct Field {
-    name: &'static str,
-    lead: &'static str,
-}
-
-impl Field {
-    /// The text that leads to its value.
-    fn lead(&self, first: bool) -> &'static str {
-        &self.lead[if first { ", ".len() } else { 0 }..]
-    }
-}
 
 impl Walk<'_> {
     /// `perf_ledgers`: `{hotkey: {"portfolio": ledger, pair: ledger, …}}`, or of old `{hotkey: ledger}`.
@@ -198,39 +185,35 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, path: &Path<'_>) -> Result<(), Stop> {
+        // As a validator writes them, and most of a checkpoint is this.
+        let copied = self.reader.copy_plain_fields(&ENTRY, &mut self.out);
+        match copied {
+            Some(found) => {
+                self.needed(found, path);
+                Ok(())
+            }
+            None => self.any_entry(path),
+        }
+    }
+
+    fn any_entry(&mut self, path: &Path<'_>) -> Result<(), Stop> {
         self.reader.open_object()?;
         self.out.push(b'{');
         let mut seen = 0_u32;
         let mut extra: HashSet<String> = HashSet::new();
-        let mut next = 0;
-        loop {
-            let first = seen == 0 && extra.is_empty();
-            // As a validator writes them, and most of a checkpoint is this: without looking anything up.
-            let known = match ENTRY.get(next) {
-                Some(field) if self.reader.step_past(field.lead(first)) => next,
-                _ => {
-                    let Some(key) = self.reader.next_key(first)? else {
-                        break;
-                    };
-                    let name = key.lossy();
-                    let Some(known) = ENTRY.iter().position(|known| known.name == name) else {
-                        let field = path.key(name);
-                        self.separate(&key, first);
-                        if !extra.insert(name.to_owned()) {
-                            self.problems.add(&field, "is there twice");
-                        }
-                        let value = self.record(&field)?;
-                        self.check_finite(&value, &field);
-                        push_value(&mut self.out, &value);
-                        continue;
-                    };
-                    known
+        while let Some(key) = self.reader.next_key(seen == 0 && extra.is_empty())? {
+            let name = key.lossy();
+            let field = path.key(name);
+            self.separate(&key, seen == 0 && extra.is_empty());
+            let Some(known) = ENTRY.iter().position(|known| known.name == name) else {
+                if !extra.insert(name.to_owned()) {
+                    self.problems.add(&field, "is there twice");
                 }
+                let value = self.record(&field)?;
+                self.check_finite(&value, &field);
+                push_value(&mut self.out, &value);
+                continue;
             };
-            next = known + 1;
-            let field = path.key(ENTRY[known].name);
-            self.out
-                .extend_from_slice(ENTRY[known].lead(first).as_bytes());
             if seen & (1 << known) != 0 {
                 self.problems.add(&field, "is there twice");
             }
@@ -238,12 +221,17 @@ impl Walk<'_> {
             self.copy_number(&field)?;
         }
         self.out.push(b'}');
-        for (known, Field { name, .. }) in ENTRY.iter().enumerate().take(2) {
-            if seen & (1 << known) == 0 {
-                self.problems.add(&path.key(name), "is missing");
+        self.needed(seen, path);
+        Ok(())
+    }
+
+    /// Notes what is not among the fields that were found.
+    fn needed(&mut self, found: u32, path: &Path<'_>) {
+        for (known, field) in ENTRY.iter().enumerate().take(2) {
+            if found & (1 << known) == 0 {
+                self.problems.add(&path.key(field.name), "is missing");
             }
         }
-        Ok(())
     }
 
     /// `{pair: [price, ms]}`. Yields whether there is any.

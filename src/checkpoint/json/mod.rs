@@ -4,6 +4,8 @@
 //! standard: `NaN`, the infinities, integers of any size, numbers beyond the range of a double and
 //! lone surrogates all pass. So this reader understands them, and its callers refuse them by path.
 
+mod fields;
+mod nearest;
 mod path;
 mod plain;
 mod python;
@@ -12,6 +14,7 @@ mod scalar;
 mod text;
 mod value;
 
+pub(crate) use fields::Field;
 pub(crate) use path::Path;
 pub(crate) use python::{push_float, push_number, push_text, push_value};
 pub(crate) use reader::{Fault, Kind, Reader, SyntaxError};

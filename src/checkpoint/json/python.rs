@@ -81,31 +81,19 @@ pub(crate) fn push_float(out: &mut Vec<u8>, float: f64) {
         out.extend(name);
         return;
     }
-    // Where `repr` is positional, `zmij` has the same layout; it takes a tenth of the time.
-    let positional = float == 0.0 || (1e-4..1e16).contains(&float.abs());
-    let mut fast = zmij::Buffer::new();
-    let fast = fast.format_finite(float);
-    if let Some((_, decimals)) = fast.split_once('.')
-        && positional
-        && !is_tie(
-            float,
-            if decimals == "0" {
-                0
-            } else {
-                decimals.len() as i32
-            },
-        )
-    {
-        out.extend(fast.as_bytes());
+    let mut shortest = zmij::Buffer::new();
+    let shortest = shortest.format_finite(float).as_bytes();
+    let is_tie = is_tie(float, shortest);
+    // Where `repr` is positional, `zmij` has the same layout.
+    if !is_tie && (float == 0.0 || (1e-4..1e16).contains(&float.abs())) {
+        out.extend_from_slice(shortest);
         return;
     }
-    // Rust's `{:e}` yields the same shortest digits: `-1.2345e-7`, 24 characters at most.
-    let mut scientific = Stack::<32>::default();
-    let _ = write!(scientific, "{:e}", float.abs());
-    let (mut digits, mut exponent) = Digits::of(scientific.bytes());
-    if is_tie(float, digits.count as i32 - 1 - exponent) {
+    let (mut digits, mut exponent) = Digits::of(shortest);
+    if is_tie {
         let decimals = digits.count - 1;
         let mut even = Stack::<32>::default();
+        // 24 characters at most.
         let _ = write!(even, "{:.decimals$e}", float.abs());
         // Below a power of two doubles are closer to each other: the even one of the two may be another double.
         if even.reads_as(float.abs()) {
@@ -158,30 +146,48 @@ struct Digits {
 }
 
 impl Digits {
-    /// The digits, and the decimal exponent, of what `{:e}` made: `1.2345e-7`.
-    fn of(scientific: &[u8]) -> (Self, i32) {
-        let mut parts = scientific.splitn(2, |byte| *byte == b'e');
-        let mantissa = parts.next().unwrap_or_default();
-        let exponent = parts.next().and_then(|text| std::str::from_utf8(text).ok());
+    /// The digits, and the decimal exponent of the first, of a number in either layout: `0.0012345`, `1.2345e-7`.
+    fn of(text: &[u8]) -> (Self, i32) {
+        let (mantissa, mut exponent) = parts(text);
         let mut digits = Self {
             bytes: [0; 24],
             count: 0,
         };
-        for byte in mantissa.iter().filter(|byte| **byte != b'.') {
-            digits.bytes[digits.count] = *byte;
-            digits.count += 1;
+        exponent -= 1;
+        let mut in_front = true;
+        for byte in mantissa.iter().filter(|byte| **byte != b'-') {
+            in_front &= *byte != b'.';
+            match *byte {
+                b'.' => {}
+                b'0' if digits.count == 0 => exponent -= i32::from(!in_front),
+                digit => {
+                    digits.bytes[digits.count] = digit;
+                    digits.count += 1;
+                    exponent += i32::from(in_front);
+                }
+            }
         }
-        let exponent = exponent.and_then(|text| text.parse().ok());
-        (digits, exponent.unwrap_or(0))
+        (digits, exponent)
     }
 }
 
-/// Whether two numbers of so many `decimals` are equally near to `float`. `{:e}` then takes either of the
+/// The mantissa, and the exponent.
+fn parts(text: &[u8]) -> (&[u8], i32) {
+    let Some(mark) = text.iter().rposition(|byte| *byte == b'e') else {
+        return (text, 0);
+    };
+    let exponent = std::str::from_utf8(&text[mark + 1..]).ok();
+    let exponent = exponent.and_then(|text| text.parse().ok());
+    (&text[..mark], exponent.unwrap_or(0))
+}
+
+/// Whether two numbers of as many digits as the `shortest` are equally near to `float`. `zmij` then takes either of the
 /// two, while Python takes the one with the even last digit, as Rust does when told how many digits.
 ///
 /// That is so if the exact decimal expansion has just one digit more, which is then a 5. An odd number
-/// of 2^-k has k decimals; a multiple of two needs no look, for no double is a tie at a whole digit.
-fn is_tie(float: f64, decimals: i32) -> bool {
+/// of 2^-k has k decimals, and from 26 on more digits than that; a multiple of two needs no look, for no double is a tie
+/// at a whole digit.
+fn is_tie(float: f64, shortest: &[u8]) -> bool {
     let bits = float.to_bits();
     let fraction = bits & ((1 << 52) - 1);
     let biased = (bits >> 52 & 0x7ff) as i32;
@@ -194,7 +200,13 @@ fn is_tie(float: f64, decimals: i32) -> bool {
         return false;
     }
     let all = 1075 - biased.max(1) - significand.trailing_zeros() as i32;
-    all > 0 && decimals == all - 1
+    if !(1..26).contains(&all) {
+        return false;
+    }
+    let (mantissa, exponent) = parts(shortest);
+    let point = mantissa.iter().position(|byte| *byte == b'.');
+    let decimals = point.map_or(0, |point| mantissa.len() - point - 1) as i32;
+    decimals - exponent == all - 1
 }
 
 /// Appends any value.

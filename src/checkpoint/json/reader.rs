@@ -135,17 +135,6 @@ impl<'a> Reader<'a> {
         self.next_key_within(first)
     }
 
-    /// Steps past this text, which leads to the value of a key, where it is what comes next. It need not be found where it
-    /// is: what is between two pieces of the file is left to [`Reader::next_key`].
-    pub(crate) fn step_past(&mut self, lead: &str) -> bool {
-        let is_next = self.buffer[self.at..self.end].starts_with(lead.as_bytes());
-        if is_next {
-            self.at += lead.len();
-            self.arm();
-        }
-        is_next
-    }
-
     /// Steps to the next element, or out of the list. `first` says whether none was read yet.
     pub(crate) fn next_element(&mut self, first: bool) -> Result<bool> {
         self.skip_space()?;

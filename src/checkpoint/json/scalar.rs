@@ -9,6 +9,9 @@ const MAX_DIGITS: usize = 4300;
 
 impl Reader<'_> {
     pub(super) fn text(&mut self) -> Result<Text> {
+        if let Some(plain) = self.plain_text() {
+            return Ok(plain);
+        }
         let mut lone = Vec::new();
         self.read_text(&mut lone)?;
         match std::str::from_utf8(&self.scratch) {
@@ -17,8 +20,26 @@ impl Reader<'_> {
         }
     }
 
+    /// A string as most are: of ASCII without an escape, and whole in the buffer. All else takes the long way.
+    fn plain_text(&mut self) -> Option<Text> {
+        let rest = &self.buffer[self.at + 1..self.end];
+        let length = plain_bytes(rest);
+        if *rest.get(length)? != b'"' {
+            return None;
+        }
+        let characters = std::str::from_utf8(&rest[..length]).ok()?.to_owned();
+        self.at += length + 2;
+        Some(Text::new(characters, Vec::new()))
+    }
+
     /// Reads past a string.
     pub(super) fn skip_text(&mut self) -> Result<()> {
+        let rest = &self.buffer[self.at + 1..self.end];
+        let length = plain_bytes(rest);
+        if rest.get(length) == Some(&b'"') {
+            self.at += length + 2;
+            return Ok(());
+        }
         self.read_text(&mut Vec::new())?;
         match std::str::from_utf8(&self.scratch) {
             Ok(_) => Ok(()),
@@ -261,4 +282,29 @@ impl Reader<'_> {
         }
         Ok(meaning)
     }
+}
+
+/// How many bytes of a string are ASCII that stands for itself, eight at a time.
+#[inline]
+fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // The high bit of a byte that is zero; one above such a byte may be told as well.
+    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes & HIGH;
+    let mut at = 0;
+    while let Some(eight) = text.get(at..at + 8).and_then(|eight| eight.try_into().ok()) {
+        let eight = u64::from_le_bytes(eight);
+        let control = eight.wrapping_sub(0x20 * ONES);
+        let quotes = zeros(eight ^ (u64::from(b'"') * ONES));
+        let escapes = zeros(eight ^ (u64::from(b'\\') * ONES));
+        let others = (eight | control) & HIGH | quotes | escapes;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let others = text[at..]
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..));
+    others.map_or(text.len(), |other| at + other)
 }

@@ -246,13 +246,38 @@ fn a_number_that_is_copied_quickly_is_what_the_long_way_makes_of_it() {
         "1-2",
         "1.2.3",
         "0.100000000000000005",
+        "0.0008707768053748211",
+        "-3.6032943489000347e-07",
+        "3.60329434890003470e-07",
+        "36.032943489000347e-07",
+        "3.6032943489000347e-7",
+        "3.6032943489000347E-07",
+        "0.36e-07",
+        "1e-05",
+        "1e-04",
+        "2e-99",
+        "5e-100",
+        "126063014269854.125",
+        "126063014269854.12",
+        "5.960464477539063e-08",
+        "1234567890123456.5",
+        "12345678901234567.5",
     ];
     for text in shapes {
         if let Some(quick) = copied(text) {
             assert_eq!(quick, again(text), "{text}");
         }
     }
-    for text in ["-17", "0.0", "12.0", "0.00012345", "99999999999999.9"] {
+    for text in [
+        "-17",
+        "0.0",
+        "12.0",
+        "0.00012345",
+        "99999999999999.9",
+        "0.0008707768053748211",
+        "-3.6032943489000347e-07",
+        "1e-05",
+    ] {
         assert!(copied(text).is_some(), "{text}");
     }
 }
@@ -273,7 +298,12 @@ proptest::proptest! {
             "" => "0",
             whole => whole,
         };
-        for text in [format!("{sign}{whole}.{rest}"), format!("{sign}{whole}")] {
+        let power = digits.len() + zeros;
+        for text in [
+            format!("{sign}{whole}.{rest}"),
+            format!("{sign}{whole}"),
+            format!("{sign}{}.{rest}e-{power:02}", &digits[..1]),
+        ] {
             if let Some(quick) = copied(&text) {
                 proptest::prop_assert_eq!(&quick, &again(&text), "{}", text);
             }

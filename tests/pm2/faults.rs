@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -28,6 +29,72 @@ async fn a_daemon_that_does_not_run_is_brought_back_by_a_start_and_by_nothing_el
     assert!(driver.start().await.unwrap());
     reach(&driver, all_run).await;
     assert!(lab.daemon().is_some());
+}
+
+/// A home on a server that hangs: a filesystem whose server never says a word.
+struct Hung {
+    home: PathBuf,
+    _server: File,
+}
+
+impl Hung {
+    fn at(home: PathBuf) -> Option<Self> {
+        let server = File::options().read(true).write(true).open("/dev/fuse");
+        let server = server.ok()?;
+        let how = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0",
+            server.as_raw_fd()
+        );
+        nix::mount::mount(
+            Some("nobody-answers"),
+            &home,
+            Some("fuse"),
+            nix::mount::MsFlags::empty(),
+            Some(how.as_str()),
+        )
+        .ok()?;
+        Some(Self {
+            home,
+            _server: server,
+        })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // The end of its server, which comes next, frees whoever waits for it.
+        let _ = nix::mount::umount2(&self.home, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_home_that_hangs_holds_up_nobody_but_who_asks_for_it() {
+    let lab = Pm2::new();
+    std::fs::create_dir(lab.home()).unwrap();
+    let Some(hung) = Hung::at(lab.home()) else {
+        eprintln!(
+            "SKIPPED: no filesystem of its own can be mounted here: root and FUSE are needed"
+        );
+        return;
+    };
+    let driver = driver(&lab);
+    let mut beats = 0;
+    let error = tokio::select! {
+        seen = driver.inspect() => seen.unwrap_err(),
+        () = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                beats += 1;
+            }
+        } => unreachable!("it beats for ever"),
+    };
+    assert!(matches!(error, Error::Unresponsive { .. }), "{error:?}");
+    let told = error.to_string();
+    assert!(told.contains(lab.home().to_str().unwrap()), "{told}");
+    assert!(beats > 10, "the thread went on in the meantime: {beats}");
+    drop(hung);
+    let error = driver.inspect().await.unwrap_err();
+    assert!(matches!(error, Error::Absent { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! PM2's daemon: whether it runs, and bringing it back where it belongs.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::net::UnixStream;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::house::{House, one_line};
 use super::list::{self, Entry};
@@ -16,9 +16,6 @@ use super::program::of_the_host;
 use super::{App, Error};
 use crate::runtime::Runtime as _;
 use crate::runtime::systemd::{Systemd, UnitName};
-
-/// Connecting to a socket of this host.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Starting the daemon and all its apps.
 const RAISE: Duration = Duration::from_secs(120);
@@ -35,20 +32,28 @@ const BOOTED: &str = "/run/systemd/system";
 /// Whether something listens where the daemon does. It may be hung all the same.
 pub(super) async fn is_there(house: &House) -> Result<bool, Error> {
     let socket = house.pm2_home.join("rpc.sock");
-    match timeout(CONNECT, UnixStream::connect(&socket)).await {
+    let path = socket.clone();
+    let asked = house.look(move |_| connect(&path)).await?;
+    match asked.map_err(|error| (error.kind(), error)) {
+        Ok(()) => Ok(true),
         // A queue of askers that is full is one that nobody serves.
-        Ok(Ok(_)) | Err(_) => Ok(true),
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => {
-                Ok(false)
-            }
-            ErrorKind::WouldBlock => Ok(true),
-            _ => {
-                let detail = format!("{}: {error}", socket.display());
-                Err(house.refused("connect to its daemon", &detail))
-            }
-        },
+        Err((ErrorKind::WouldBlock, _)) => Ok(true),
+        Err((ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory, _)) => {
+            Ok(false)
+        }
+        Err((_, error)) => {
+            let detail = format!("{}: {error}", socket.display());
+            Err(house.refused("connect to its daemon", &detail))
+        }
     }
+}
+
+/// A socket of this host is connected at once, or not at all.
+fn connect(socket: &Path) -> io::Result<()> {
+    let address = SockAddr::unix(socket)?;
+    let asker = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    asker.set_nonblocking(true)?;
+    asker.connect(&address)
 }
 
 /// The daemon's process, by the file that it keeps.
@@ -87,7 +92,7 @@ pub(super) fn saved(house: &House) -> Option<Vec<Entry>> {
 /// Where systemd runs the host, it is systemd that starts it: by the unit that `pm2 startup` made, else in a unit of its
 /// own. So it never lives in the agent's control group, and outlives the agent.
 pub(super) async fn raise(house: &House, wanted: &[App]) -> Result<(), Error> {
-    let saved = saved(house).unwrap_or_default();
+    let saved = house.look(saved).await?.unwrap_or_default();
     let is_saved = |app: &App| {
         let mut all = saved.iter();
         all.any(|entry| app.is(&entry.name, entry.script.as_deref()))
@@ -108,7 +113,7 @@ pub(super) async fn raise(house: &House, wanted: &[App]) -> Result<(), Error> {
     if is_booted && start_unit(house).await && appears(house).await? {
         return Ok(());
     }
-    let program = house.program()?;
+    let program = house.program().await?;
     let command = match is_booted {
         true => {
             // What it gives to the unit is in its arguments. It is root, so the user's own environment is not for it.

@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use nix::unistd::{Uid, User};
 
 use super::house::House;
 use super::list::Entry;
+use super::looks::Looks;
 use super::{App, Error};
 use crate::protocol::Name;
 
@@ -16,6 +18,9 @@ const UPDATER: &str = "sn8";
 
 /// What the updater calls the validator; after the subnet's new name, or before.
 const VALIDATORS: [&str; 2] = ["vanta", "ptn"];
+
+/// Whoever gives a process such a title chooses where is looked: all of these looks cost one thread at most.
+static LOOKS: LazyLock<Looks> = LazyLock::new(Looks::new);
 
 /// A daemon's title: `PM2 v7.0.4: God Daemon (/home/taoshi/.pm2)`.
 const TITLE: &str = ": God Daemon (";
@@ -43,15 +48,21 @@ pub async fn discover(known: &[PathBuf]) -> Result<Vec<Found>, Error> {
         if known.contains(&pm2_home) {
             continue;
         }
-        let house = match House::find(user.as_str(), Some(&pm2_home), None) {
+        let house = match House::find(user.as_str(), Some(&pm2_home), None, LOOKS.clone()) {
             Ok(house) => house,
             Err(error) => {
                 tracing::debug!("{error}");
                 continue;
             }
         };
-        match house.list().await {
-            Ok(entries) => found.extend(validator(user, &house, &entries)),
+        let validator = async |house: House| {
+            let entries = house.list().await?;
+            house
+                .look(move |house| validator(user, house, &entries))
+                .await
+        };
+        match validator(house).await {
+            Ok(validator) => found.extend(validator),
             Err(error) => failed = Some(error),
         }
     }

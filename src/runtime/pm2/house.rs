@@ -16,6 +16,7 @@ use super::Error;
 use super::account::Account;
 use super::daemon;
 use super::list::{self, Entry};
+use super::looks::{LOOK, Looks};
 use super::program::Program;
 
 /// What prints all apps as JSON, with all of their environments.
@@ -40,6 +41,7 @@ pub(super) struct House {
     pub account: Account,
     pub pm2_home: PathBuf,
     program: Option<PathBuf>,
+    looks: Looks,
 }
 
 /// A program that was run to its end.
@@ -55,6 +57,7 @@ impl House {
         user: &str,
         pm2_home: Option<&Path>,
         program: Option<&Path>,
+        looks: Looks,
     ) -> Result<Self, Error> {
         let account = Account::find(user).map_err(|detail| Error::Absent {
             runtime: format!("PM2 of {user}"),
@@ -65,6 +68,7 @@ impl House {
             account,
             pm2_home,
             program: program.map(Path::to_owned),
+            looks,
         })
     }
 
@@ -73,8 +77,29 @@ impl House {
         format!("PM2 of {} ({})", self.account.name, self.pm2_home.display())
     }
 
+    /// Looks at its files. Fails where they do not answer.
+    pub(super) async fn look<T, F>(&self, look: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> T + Send + 'static,
+    {
+        let house = self.clone();
+        let seen = self.looks.look(move || look(&house)).await;
+        seen.ok_or_else(|| {
+            let action = format!(
+                "show its files: the filesystem below {} hangs",
+                self.pm2_home.display()
+            );
+            self.unresponsive(&action, LOOK)
+        })
+    }
+
     /// The program, as it is found now: it may be updated at any time.
-    pub(super) fn program(&self) -> Result<Program, Error> {
+    pub(super) async fn program(&self) -> Result<Program, Error> {
+        self.look(Self::find_program).await?
+    }
+
+    fn find_program(&self) -> Result<Program, Error> {
         let daemon = daemon::node(self);
         Program::find(&self.account, self.program.as_deref(), daemon.as_deref())
             .map_err(|detail| self.absent(&detail))
@@ -101,7 +126,7 @@ impl House {
         if !daemon::is_there(self).await? {
             return Err(self.no_daemon());
         }
-        let program = self.program()?;
+        let program = self.program().await?;
         let mut command = self.command(&program);
         command
             .args(arguments)
@@ -154,8 +179,10 @@ impl House {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // The program is below the home too, and its start waits for it.
+        let child = self.look(move |_| command.spawn()).await?;
         let run = async {
-            let mut child = command.spawn()?;
+            let mut child = child?;
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
             let (stdout, stderr, status) = tokio::try_join!(
                 head(stdout, MOST_LISTED + 1),

@@ -81,7 +81,7 @@ impl Pm2 {
         let house = self.house()?;
         let mut changed = false;
         if !daemon::is_there(&house).await? {
-            let left = self.orphans(&house).len();
+            let left = self.orphans(&house).await?.len();
             if left > 0 {
                 let detail = format!(
                     "its daemon has died, and {left} processes of its apps run without it: stop them first (ostler stop)"
@@ -132,7 +132,7 @@ impl Pm2 {
     /// Ends what a daemon that was killed left behind: its apps go on without it.
     async fn stop_orphans(&self, house: &House, grace: Duration) -> Result<Stopped, Error> {
         let mut how = Stopped::Already;
-        for root in self.orphans(house) {
+        for root in self.orphans(house).await? {
             let mut family = Family::new(Some(root), None, house.account.uid, None);
             family.signal(Signal::SIGINT);
             how = worse(how, Stopped::Cleanly);
@@ -143,32 +143,37 @@ impl Pm2 {
 
     /// The processes of apps whose daemon does not run any more, by the files in which it kept their numbers. These files
     /// outlive a power cut, so a number counts only where the process shows that it is that app.
-    pub(super) fn orphans(&self, house: &House) -> Vec<u32> {
-        let saved = daemon::saved(house).unwrap_or_default();
-        let mut found = BTreeSet::new();
-        for app in &self.settings.apps {
-            for entry in saved
-                .iter()
-                .filter(|entry| app.is(&entry.name, entry.script.as_deref()))
-            {
-                found.extend(pid_files(house, &entry.name).filter_map(|file| {
-                    let pid = daemon::read_number(&file)?;
-                    (is_of(pid, house.account.uid) && is_app(pid, entry)).then_some(pid)
-                }));
-            }
-            if let App::Named(name) = app {
-                let mark = format!("name={name}");
-                found.extend(pid_files(house, name.as_str()).filter_map(|file| {
-                    let pid = daemon::read_number(&file)?;
-                    let is_it = is_of(pid, house.account.uid)
-                        && leads_session(pid)
-                        && bears(pid, mark.as_bytes());
-                    is_it.then_some(pid)
-                }));
-            }
-        }
-        found.into_iter().collect()
+    pub(super) async fn orphans(&self, house: &House) -> Result<Vec<u32>, Error> {
+        let apps = self.settings.apps.clone();
+        house.look(move |house| orphans(house, &apps)).await
     }
+}
+
+fn orphans(house: &House, apps: &[App]) -> Vec<u32> {
+    let saved = daemon::saved(house).unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for app in apps {
+        for entry in saved
+            .iter()
+            .filter(|entry| app.is(&entry.name, entry.script.as_deref()))
+        {
+            found.extend(pid_files(house, &entry.name).filter_map(|file| {
+                let pid = daemon::read_number(&file)?;
+                (is_of(pid, house.account.uid) && is_app(pid, entry)).then_some(pid)
+            }));
+        }
+        if let App::Named(name) = app {
+            let mark = format!("name={name}");
+            found.extend(pid_files(house, name.as_str()).filter_map(|file| {
+                let pid = daemon::read_number(&file)?;
+                let is_it = is_of(pid, house.account.uid)
+                    && leads_session(pid)
+                    && bears(pid, mark.as_bytes());
+                is_it.then_some(pid)
+            }));
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Whether this process is that app: by what PM2 put into its environment, or where it has written over that (programs
@@ -209,10 +214,11 @@ async fn stop_one(
     all: &[Entry],
     grace: Duration,
 ) -> Result<Stopped, Error> {
-    let mut family = Family::of(entry, house.account.uid, daemon::pid(house));
+    let daemon = house.look(daemon::pid).await?;
+    let mut family = Family::of(entry, house.account.uid, daemon);
     let mut how = Stopped::Already;
     if entry.is_up() {
-        let log = DaemonLog::begin(house);
+        let log = house.look(DaemonLog::begin).await?;
         let deadline = entry.kill_timeout.saturating_mul(2).saturating_add(MARGIN);
         match act(house, entry, "stop", all, deadline).await {
             Ok(()) => {}
@@ -224,7 +230,9 @@ async fn stop_one(
             }
             Err(error) => return Err(error),
         }
-        how = match log.tells_of_a_kill() {
+        // It is stopped, whatever its log can say about it.
+        let tells = house.look(move |_| log.tells_of_a_kill()).await;
+        how = match tells.unwrap_or(false) {
             true => Stopped::Killed,
             false => Stopped::Cleanly,
         };

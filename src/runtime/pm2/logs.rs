@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::list::Entry;
 use super::{Error, Pm2, daemon, state};
@@ -19,13 +19,17 @@ impl Pm2 {
         let house = self.house()?;
         let all = match daemon::is_there(&house).await? {
             true => house.list().await?,
-            false => daemon::saved(&house).ok_or_else(|| house.no_daemon())?,
+            false => {
+                let saved = house.look(daemon::saved).await?;
+                saved.ok_or_else(|| house.no_daemon())?
+            }
         };
         let selected = state::select(&self.settings.apps, &all);
-        let files: Vec<(String, &Path)> = selected
+        let files: Vec<(String, PathBuf)> = selected
             .iter()
             .flat_map(|(_, entries)| entries)
             .flat_map(|entry| files(entry))
+            .map(|(title, path)| (title, path.to_owned()))
             .collect();
         if files.is_empty() {
             return Err(self.missing(&house, &self.settings.apps[0]));
@@ -37,10 +41,11 @@ impl Pm2 {
         for (title, path) in files {
             let head = format!("==> {title} <==\n");
             let room = share.saturating_sub(head.len() + 1);
-            let end = match end_of(path, uid, lines, room) {
+            let end = house.look(move |_| match end_of(&path, uid, lines, room) {
                 Ok(end) => end,
                 Err(error) => format!("({}: {error})", path.display()),
-            };
+            });
+            let end = end.await?;
             text.push_str(&head);
             text.push_str(last(&end, room));
             if !text.ends_with('\n') {

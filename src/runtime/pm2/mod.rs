@@ -14,6 +14,7 @@ mod house;
 mod lifecycle;
 mod list;
 mod logs;
+mod looks;
 mod processes;
 mod program;
 mod state;
@@ -27,6 +28,7 @@ pub use self::app::{App, BadApp};
 pub use self::discover::{Found, discover};
 
 use self::house::House;
+use self::looks::Looks;
 use super::{Error, Inspection, Output, Runtime, Stopped};
 
 /// Which apps of which PM2.
@@ -47,12 +49,16 @@ pub struct Settings {
 /// Drives the apps of one workload.
 pub struct Pm2 {
     settings: Settings,
+    looks: Looks,
 }
 
 impl Pm2 {
     /// Drives these apps. Nothing is asked yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            looks: Looks::new(),
+        }
     }
 
     fn house(&self) -> Result<House, Error> {
@@ -62,7 +68,8 @@ impl Pm2 {
             program,
             ..
         } = &self.settings;
-        House::find(user, pm2_home.as_deref(), program.as_deref())
+        let looks = self.looks.clone();
+        House::find(user, pm2_home.as_deref(), program.as_deref(), looks)
     }
 
     fn names(&self) -> String {
@@ -96,9 +103,9 @@ impl Runtime for Pm2 {
     async fn inspect(&self) -> Result<Inspection, Error> {
         let house = self.house()?;
         if !daemon::is_there(&house).await? {
-            house.program()?;
-            let left = self.orphans(&house).len();
-            return match daemon::saved(&house) {
+            house.program().await?;
+            let left = self.orphans(&house).await?.len();
+            return match house.look(daemon::saved).await? {
                 Some(saved) => Ok(state::without_daemon(&self.settings.apps, &saved, left)),
                 None => Err(house.no_daemon()),
             };

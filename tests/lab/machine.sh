@@ -1,7 +1,7 @@
 # A machine with a real systemd in a container, a Docker engine beside it, a simulated miner and PM2: for the suites in shell. It is sourced after
 # `program` is set, and leaves `inside`, `ostler`, `give`, `eventually`, `holds`, `fail` and `boot`.
 #
-# Needs root, Debian's debootstrap, systemd-container, util-linux, docker.io, busybox-static, jq, and npm. TESTNODE_BINARY names a simulated miner
+# Needs root, Debian's debootstrap, systemd-container, util-linux, docker.io, busybox-static and jq. TESTNODE_BINARY names a simulated miner
 # that was built. What is mounted goes with the script, which has to have a namespace of its own:
 #
 #   [[ -n ${OSTLER_APART-} ]] || OSTLER_APART=yes exec unshare --mount --propagation slave "$0" "$@"
@@ -67,7 +67,7 @@ if [[ ! -e $root ]]; then
         { cat "$work/debootstrap" >&2; exit 1; }
     mv "$root.partial" "$root"
 fi
-exec {lock}>&-
+flock --unlock "$lock"
 
 # What goes in: two versions of the package, the archive, the simulated miner.
 mkdir "$work/in"
@@ -83,12 +83,32 @@ done
 packaging/build-tarball "$(uname -m)-unknown-linux-musl" --program "$program" --out "$work/in" >/dev/null
 cp "$node" "$work/in/testnode"
 
-# PM2, as tests/lab/pm2.rs installs and keeps it.
-pm2=$(realpath -m "${CARGO_TARGET_DIR-target}/tmp/pm2-$(constant pm2 VERSION)")
+# PM2 as Debian's own npm installs it for all users, below /usr/local. That npm is hundreds of packages, so they are put over the root once, and
+# what it has installed is kept. It trusts whom this host trusts.
+pm2=$cache/$suite-pm2-$(constant pm2 VERSION)-1
+flock "$lock"
 if [[ ! -e $pm2 ]]; then
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$pm2.package" "pm2@$(constant pm2 VERSION)" </dev/null
-    mv "$pm2.package" "$pm2"
+    over=$work/npm
+    mkdir "$over"
+    mount -t tmpfs -o mode=755 ostler-lab "$over"
+    mkdir "$over/"{upper,work,root}
+    mount -t overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" ostler-lab "$over/root"
+    mount --rbind /dev "$over/root/dev"
+    mount -t proc proc "$over/root/proc"
+    cp -L /etc/resolv.conf "$over/root/etc/resolv.conf"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$over/root/etc/trusted.pem"
+    {
+        chroot "$over/root" apt-get -q update
+        chroot "$over/root" apt-get -q -y --no-install-recommends install npm
+        chroot "$over/root" env npm_config_cafile=/etc/trusted.pem \
+            npm install --global --no-audit --no-fund --ignore-scripts "pm2@$(constant pm2 VERSION)"
+    } >"$work/npm.log" 2>&1 </dev/null || { cat "$work/npm.log" >&2; exit 1; }
+    rm -rf "$pm2.partial"
+    cp -a "$over/upper/usr/local" "$pm2.partial"
+    mv "$pm2.partial" "$pm2"
+    umount --recursive "$over"
 fi
+exec {lock}>&-
 
 # What outlives a boot of the machine: its root, and its data on a filesystem that can link (an overlay shows its files on other devices
 # than its directories).
@@ -127,7 +147,7 @@ boot() {
         done
         exec setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc --propagation slave \
             systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe --machine="$name" --directory="$work/root" \
-            --bind-ro="$work/in:/in" --bind-ro="$pm2:/opt/pm2" --bind="$work/docker.sock:/run/docker.sock" \
+            --bind-ro="$work/in:/in" --bind="$work/docker.sock:/run/docker.sock" \
             --bind="$work/disk/srv:/srv" --bind="$work/disk/home:/home" "${beside[@]}" --boot >>"$work/console" 2>&1 </dev/null
     ) &
     machine=$! leader=''
@@ -177,7 +197,7 @@ lodge_validator() {
     echo '{"subnet_version": "7.1.1"}' >"$work/disk$validator/meta/meta.json"
     cp tests/data/checkpoint/tiny/validator_checkpoint.json.gz "$work/disk$validator/"
     inside chown -R taoshi:taoshi "$validator"
-    inside ln -s /opt/pm2/node_modules/.bin/pm2 /usr/local/bin/pm2
+    cp -a "$pm2/." "$work/root/usr/local/"
     as_taoshi env -C "$validator" pm2 start run.sh --name sn8 -- --netuid 8 >"$work/said" 2>&1 || fail "pm2: $(cat "$work/said")"
     eventually 60 'the validator runs' is online app ptn
 }

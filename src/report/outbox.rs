@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::message::{Kind, Message};
 use crate::protocol::Dropped;
 
-/// A day of samples, one a minute.
+/// A day of samples, one a minute; less of a host with many sensors, each of whose samples has more than 728 bytes.
 const TELEMETRY: Bounds = Bounds {
     messages: 1440,
     bytes: 1024 * 1024,

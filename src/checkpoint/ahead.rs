@@ -4,12 +4,10 @@ use std::io::{self, Read};
 use std::thread::Scope;
 
 use super::queue::{Receiver, queue};
+use super::thread::start;
 
 /// Small enough for an allocator to keep it at hand.
 const PIECE: usize = 64 * 1024;
-
-/// How many pieces may wait.
-const PIECES: usize = 8;
 
 /// What another thread has read already. Dropping it ends that thread.
 pub(crate) struct Ahead {
@@ -23,30 +21,49 @@ impl Ahead {
     pub(crate) fn of<'scope>(
         scope: &'scope Scope<'scope, '_>,
         mut input: impl Read + Send + 'scope,
-    ) -> Self {
-        let (sender, pieces) = queue(PIECES);
-        scope.spawn(move || {
+    ) -> io::Result<Self> {
+        let (sender, pieces) = queue();
+        start(scope, "unpack", move || {
             loop {
-                let mut piece = Vec::with_capacity(PIECE);
-                let read = (&mut input).take(PIECE as u64).read_to_end(&mut piece);
-                let last = read.is_err() || piece.is_empty();
+                let (piece, fault) = next_piece(&mut input);
+                let (last, length) = (fault.is_some() || piece.is_empty(), piece.len());
                 // What was read before a fault is understood before it is told.
-                let told = piece.is_empty() || sender.send(Ok(piece));
-                if let Err(error) = read {
+                let told = piece.is_empty() || sender.send(Ok(piece), length);
+                if let Some(error) = fault {
                     // Nobody may be listening any more.
-                    sender.send(Err(error));
+                    sender.send(Err(error), 0);
                 }
                 if last || !told {
-                    return;
+                    return sender.finish();
                 }
             }
-        });
-        Self {
+        })?;
+        Ok(Self {
             pieces,
             piece: Vec::new(),
             at: 0,
+        })
+    }
+}
+
+/// What can be read next, and what then kept it from being more. Each call of the reader costs a copy of what it has
+/// unpacked last, so it gets as much room as there is.
+fn next_piece(input: &mut impl Read) -> (Vec<u8>, Option<io::Error>) {
+    let (mut piece, mut length) = (vec![0; PIECE], 0);
+    let mut fault = None;
+    while length < PIECE {
+        match input.read(&mut piece[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
         }
     }
+    piece.truncate(length);
+    (piece, fault)
 }
 
 impl Read for Ahead {
@@ -87,10 +104,15 @@ mod tests {
         let all: Vec<u8> = (0..=u8::MAX).cycle().take(3 * PIECE + 5).collect();
         std::thread::scope(|scope| {
             let mut read = Vec::new();
-            Ahead::of(scope, &all[..]).read_to_end(&mut read).unwrap();
+            Ahead::of(scope, &all[..])
+                .unwrap()
+                .read_to_end(&mut read)
+                .unwrap();
             assert!(read == all);
             let mut read = Vec::new();
-            let fault = Ahead::of(scope, Faulty(PIECE + 10)).read_to_end(&mut read);
+            let fault = Ahead::of(scope, Faulty(PIECE + 10))
+                .unwrap()
+                .read_to_end(&mut read);
             assert_eq!(fault.unwrap_err().to_string(), "worn out");
             assert_eq!(read.len(), PIECE + 10);
         });
@@ -99,7 +121,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_reader_that_has_left() {
         std::thread::scope(|scope| {
-            let mut ahead = Ahead::of(scope, io::repeat(1));
+            let mut ahead = Ahead::of(scope, io::repeat(1)).unwrap();
             assert_eq!(ahead.read(&mut [0; 10]).unwrap(), 10);
         });
     }

@@ -3,15 +3,18 @@
 //! One miner at a time, on a thread of its own beside the pass through the checkpoint.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
+use rustix::fs::{Dir, Mode, OFlags};
 use serde::Serialize;
 
+use super::fingerprint;
+use super::held::{Held, HeldPosition};
 use super::json::{Fault, Kind, Number, Reader, Value};
 use super::names::{hotkey_fault, shown};
-use super::positions::Held;
 use super::queue::Receiver;
 use super::report::LISTED;
 
@@ -65,32 +68,45 @@ pub(crate) type Compared = Option<(String, Held)>;
 /// Most files of positions are smaller.
 const SMALL: usize = 16 * 1024;
 
-/// How many miners may wait to be compared.
-pub(crate) const WAITING: usize = 4;
+/// What is read of a file at once, to see whether it is what the checkpoint makes.
+const BUFFER: usize = 64 * 1024;
+
+/// How a directory is opened.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// A comparison being made.
 pub(crate) struct Compare {
-    miners: PathBuf,
+    /// The directory of the miners, where it is there.
+    miners: Option<OwnedFd>,
     seen: HashSet<String>,
     max_record: u64,
+    buffer: Vec<u8>,
     found: Comparison,
 }
 
 /// A position file on disk, as far as it matters here.
-struct OnDisk {
-    uuid: String,
-    orders: Vec<(String, Option<i64>)>,
+enum OnDisk {
+    /// It is what the checkpoint makes.
+    Same,
+    /// Its orders.
+    Other(Vec<(String, Option<i64>)>),
 }
 
 impl Compare {
     /// Compares with the state under `validation`.
     pub(crate) fn with(validation: &Path, max_record: u64) -> Self {
-        Self {
-            miners: validation.join("miners"),
+        let mut compare = Self {
+            miners: None,
             seen: HashSet::new(),
             max_record,
+            buffer: vec![0; BUFFER],
             found: Comparison::default(),
-        }
+        };
+        let miners = rustix::fs::open(validation.join("miners"), DIRECTORY, Mode::empty());
+        compare.miners = compare.readable(miners.map_err(io::Error::from));
+        compare
     }
 
     /// Compares every miner that comes, and then what is left. Where that ends early nobody looks at what was found.
@@ -108,7 +124,10 @@ impl Compare {
         // A name that is no hotkey is a problem already, and must not become a path.
         if hotkey_fault(hotkey).is_none() && self.seen.insert(hotkey.to_owned()) {
             let before = self.found.miners;
-            self.one(hotkey, Some(held));
+            if let Some(miners) = self.miners.take() {
+                self.one(miners.as_fd(), hotkey, Some(held));
+                self.miners = Some(miners);
+            }
             if self.found.miners == before && !held.is_empty() {
                 self.found.added_miners += 1;
                 list(&mut self.found.added, hotkey);
@@ -118,33 +137,21 @@ impl Compare {
 
     /// Compares what is left: the miners that the checkpoint does not have.
     fn finish(mut self) -> Comparison {
-        for entry in self.entries(&self.miners.clone()) {
-            let hotkey = entry
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+        let Some(miners) = self.miners.take() else {
+            return self.found;
+        };
+        let left = self.entries(miners.as_fd(), ".");
+        for hotkey in left.map(|(_, names)| names).unwrap_or_default() {
             if !self.seen.contains(&hotkey) {
-                self.one(&hotkey, None);
+                self.one(miners.as_fd(), &hotkey, None);
             }
         }
         self.found
     }
 
-    fn one(&mut self, hotkey: &str, held: Option<&Held>) {
-        let positions = self.miners.join(hotkey).join("positions");
+    fn one(&mut self, miners: BorrowedFd<'_>, hotkey: &str, held: Option<&Held>) {
         let before = self.found.positions;
-        for pair in self.entries(&positions) {
-            for state in ["open", "closed"] {
-                for path in self.entries(&pair.join(state)) {
-                    match read(&path, self.max_record) {
-                        Ok(Some(position)) => self.position(hotkey, &position, held),
-                        Ok(None) => {}
-                        Err(_) => self.found.unreadable += 1,
-                    }
-                }
-            }
-        }
+        self.positions(miners, hotkey, held);
         if self.found.positions > before {
             self.found.miners += 1;
             if held.is_none() {
@@ -154,19 +161,64 @@ impl Compare {
         }
     }
 
-    fn position(&mut self, hotkey: &str, position: &OnDisk, held: Option<&Held>) {
+    fn positions(&mut self, miners: BorrowedFd<'_>, hotkey: &str, held: Option<&Held>) {
+        let Some((positions, pairs)) = self.entries(miners, &format!("{hotkey}/positions")) else {
+            return;
+        };
+        let Ok(positions) = positions.fd() else {
+            return;
+        };
+        for pair in pairs {
+            for state in ["open", "closed"] {
+                let state = self.entries(positions, &format!("{pair}/{state}"));
+                let Some((directory, files)) = state else {
+                    continue;
+                };
+                let Ok(directory) = directory.fd() else {
+                    continue;
+                };
+                for uuid in files {
+                    if uuid.ends_with(".swp") || uuid == ".DS_Store" {
+                        // Leftovers, which the validator skips too.
+                        continue;
+                    }
+                    let of_it = held.and_then(|held| held.get(&uuid));
+                    match self.read(directory, &uuid, of_it) {
+                        Ok(position) => self.position(hotkey, &uuid, &position, of_it),
+                        Err(_) => self.found.unreadable += 1,
+                    }
+                }
+            }
+        }
+    }
+
+    fn position(
+        &mut self,
+        hotkey: &str,
+        uuid: &str,
+        position: &OnDisk,
+        held: Option<&HeldPosition>,
+    ) {
         let found = &mut self.found;
         found.positions += 1;
-        found.orders += position.orders.len() as u64;
-        let newest = position.orders.iter().filter_map(|(_, time)| *time).max();
+        let orders = match (position, held) {
+            (OnDisk::Other(orders), _) => orders,
+            (OnDisk::Same, held) => {
+                if let Some(held) = held {
+                    found.orders += held.orders();
+                    found.newest_order_ms = found.newest_order_ms.max(held.newest_ms);
+                }
+                return;
+            }
+        };
+        found.orders += orders.len() as u64;
+        let newest = orders.iter().filter_map(|(_, time)| *time).max();
         found.newest_order_ms = found.newest_order_ms.max(newest);
 
-        let held = held.and_then(|held| held.get(&position.uuid));
-        let is_lost = |uuid: &str| held.is_none_or(|orders| !orders.contains(uuid));
-        let lost = position
-            .orders
+        let kept: HashSet<&str> = held.into_iter().flat_map(HeldPosition::uuids).collect();
+        let lost = orders
             .iter()
-            .filter(|(uuid, _)| is_lost(uuid))
+            .filter(|(uuid, _)| !kept.contains(&**uuid))
             .count() as u64;
         found.lost_orders += lost;
         found.lost_positions += u64::from(held.is_none());
@@ -174,29 +226,67 @@ impl Compare {
         if (lost > 0 || held.is_none()) && found.listed.len() < LISTED {
             found.listed.push(Loss {
                 hotkey: shown(hotkey),
-                position: shown(&position.uuid),
+                position: shown(uuid),
                 orders: lost,
                 whole: held.is_none(),
             });
         }
     }
 
-    /// What is in a directory; one that is not there is empty.
-    fn entries(&mut self, directory: &Path) -> Vec<PathBuf> {
-        let listed: io::Result<Vec<PathBuf>> = fs::read_dir(directory)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-        match listed {
-            Ok(mut paths) => {
-                paths.sort();
-                paths
+    /// A directory, and what is in it.
+    fn entries(&mut self, above: BorrowedFd<'_>, path: &str) -> Option<(Dir, Vec<String>)> {
+        self.readable(list_entries(above, path))
+    }
+
+    /// What is not there is as good as empty; all else that cannot be read is counted.
+    fn readable<T>(&mut self, read: io::Result<T>) -> Option<T> {
+        if let Err(error) = &read {
+            let nothing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+            self.found.unreadable += u64::from(!nothing.contains(&error.kind()));
+        }
+        read.ok()
+    }
+
+    /// Reads a position's file, and what is in it only where that is not what the checkpoint makes: most positions are closed,
+    /// and do not change any more.
+    fn read(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &str,
+        held: Option<&HeldPosition>,
+    ) -> Result<OnDisk, Fault> {
+        // A pipe would block, and is no position.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(directory, name, flags, Mode::empty());
+        let mut file = File::from(file.map_err(io::Error::from)?);
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+        }
+        if let Some(content) = held.and_then(|held| held.content)
+            && content.bytes == about.len()
+        {
+            if fingerprint::read(&file, &mut self.buffer)? == content {
+                return Ok(OnDisk::Same);
             }
-            Err(error) => {
-                let nothing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-                self.found.unreadable += u64::from(!nothing.contains(&error.kind()));
-                Vec::new()
-            }
+            file.rewind()?;
+        }
+        orders(file, self.max_record).map(OnDisk::Other)
+    }
+}
+
+fn list_entries(above: BorrowedFd<'_>, path: &str) -> io::Result<(Dir, Vec<String>)> {
+    let opened = rustix::fs::openat(above, path, DIRECTORY, Mode::empty())?;
+    let (mut directory, mut names) = (Dir::new(opened)?, Vec::new());
+    while let Some(entry) = directory.read() {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            // One that is no text is not found by what is told of it, and so counts as unreadable.
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
+    names.sort();
+    Ok((directory, names))
 }
 
 fn list(names: &mut Vec<String>, name: &str) {
@@ -205,17 +295,8 @@ fn list(names: &mut Vec<String>, name: &str) {
     }
 }
 
-/// Reads a position's file. `None` for the leftovers that the validator skips too.
-fn read(path: &Path, max_record: u64) -> Result<Option<OnDisk>, Fault> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.ends_with(".swp") || name == ".DS_Store" {
-        return Ok(None);
-    }
-    // A pipe would block, and is no position.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::from(io::ErrorKind::InvalidData).into());
-    }
-    let file = File::open(path)?;
+/// The orders in a position's file.
+fn orders(file: File, max_record: u64) -> Result<Vec<(String, Option<i64>)>, Fault> {
     let mut reader = Reader::buffered(file, max_record, SMALL);
     if reader.kind()? != Kind::Object {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
@@ -238,10 +319,7 @@ fn read(path: &Path, max_record: u64) -> Result<Option<OnDisk>, Fault> {
         }
     }
     reader.finish()?;
-    Ok(Some(OnDisk {
-        uuid: name.into_owned(),
-        orders,
-    }))
+    Ok(orders)
 }
 
 /// Reads what matters of an order: its uuid, and when it was processed. `None` for what is none.

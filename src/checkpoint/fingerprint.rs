@@ -1,45 +1,100 @@
 //! What the files of a tree come to, in whatever order they are looked at.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::hash::Hasher;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use serde::{Serialize, Serializer};
+use twox_hash::XxHash3_64;
 
 const BUFFER: usize = 128 * 1024;
 
-/// Names and contents of all files of a tree, in 32 bytes: it is for finding what a disk lost, not what a forger made.
+/// The prime that XXH3 mixes with at its end.
+const MIX: u64 = 0x1656_6791_9e37_79f9;
+
+/// What a file holds, in 16 bytes: it is for finding what a disk lost, not what a forger made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) bytes: u64,
+    hash: u64,
+}
+
+impl Content {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            hash: XxHash3_64::oneshot(bytes),
+        }
+    }
+}
+
+/// The same of what comes in pieces.
+pub(crate) struct Pieces {
+    bytes: u64,
+    hasher: XxHash3_64,
+}
+
+impl Pieces {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: 0,
+            hasher: XxHash3_64::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.bytes += piece.len() as u64;
+        self.hasher.write(piece);
+    }
+
+    pub(crate) fn all(&self) -> Content {
+        Content {
+            bytes: self.bytes,
+            hash: self.hasher.finish(),
+        }
+    }
+}
+
+/// Names and contents of all files of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
     files: u64,
     bytes: u64,
-    mixed: [u8; 32],
+    mixed: u64,
 }
 
+/// What cannot be read, and why.
+type Unread = (PathBuf, io::Error);
+
 impl Fingerprint {
-    /// Adds a file: its path in the tree and its content's hash.
-    pub(crate) fn add(&mut self, path: &str, bytes: u64, content: blake3::Hash) {
-        let entry = blake3::Hasher::new()
-            .update(path.as_bytes())
-            .update(&[0])
-            .update(content.as_bytes())
-            .finalize();
-        for (mixed, byte) in self.mixed.iter_mut().zip(entry.as_bytes()) {
-            *mixed ^= byte;
-        }
+    /// Adds a file: its path in the tree, and what it holds.
+    pub(crate) fn add(&mut self, path: &str, content: Content) {
+        // What is added does not depend on the order, and is another where two files have changed places.
+        let entry = XxHash3_64::oneshot(path.as_bytes()) ^ content.hash.rotate_left(32);
+        let entry = (entry ^ entry >> 29).wrapping_mul(MIX);
+        self.mixed = self.mixed.wrapping_add(entry ^ entry >> 32);
         self.files += 1;
-        self.bytes += bytes;
+        self.bytes += content.bytes;
     }
 
     /// Reads every file below `root`. What is neither a file nor a directory makes it differ from every other.
     ///
     /// # Errors
     /// What cannot be read, with its path.
-    pub fn of(root: &Path) -> Result<Self, (std::path::PathBuf, io::Error)> {
+    pub fn of(root: &Path) -> Result<Self, Unread> {
         let mut print = Self::default();
-        let mut buffer = vec![0; BUFFER];
-        print.directory(root, "", &mut buffer)?;
-        Ok(print)
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(root, flags, Mode::empty());
+        let opened = opened.map_err(|errno| (root.to_owned(), errno.into()))?;
+        let (mut inside, mut buffer) = (String::new(), vec![0; BUFFER]);
+        match print.directory(opened, &mut inside, &mut buffer) {
+            Ok(()) => Ok(print),
+            // It stopped where it was.
+            Err(error) => Err((root.join(inside), error)),
+        }
     }
 
     /// How many files there are.
@@ -54,51 +109,130 @@ impl Fingerprint {
 
     fn directory(
         &mut self,
-        path: &Path,
-        inside: &str,
+        directory: OwnedFd,
+        inside: &mut String,
         buffer: &mut [u8],
-    ) -> Result<(), (std::path::PathBuf, io::Error)> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |error| (path, error)
-        };
-        for entry in fs::read_dir(path).map_err(at(path))? {
-            let entry = entry.map_err(at(path))?;
-            let kind = entry.file_type().map_err(at(&entry.path()))?;
+    ) -> io::Result<()> {
+        // A pipe would block.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut entries = Dir::new(directory)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry?;
             let name = entry.file_name();
-            let inside = match inside {
-                "" => name.to_string_lossy().into_owned(),
-                _ => format!("{inside}/{}", name.to_string_lossy()),
-            };
-            if kind.is_dir() {
-                self.directory(&entry.path(), &inside, buffer)?;
-            } else if kind.is_file() {
-                let (bytes, hash) = read(&entry.path(), buffer).map_err(at(&entry.path()))?;
-                self.add(&inside, bytes, hash);
-            } else {
-                self.add(&inside, 0, blake3::hash(b"neither a file nor a directory"));
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
             }
+            let above = inside.len();
+            if above > 0 {
+                inside.push('/');
+            }
+            inside.push_str(&name.to_string_lossy());
+            let directory = entries.fd()?;
+            let kind = match entry.file_type() {
+                // Some filesystems do not tell.
+                FileType::Unknown => {
+                    let about =
+                        rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(about.st_mode)
+                }
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => {
+                    let flags = flags | OFlags::DIRECTORY;
+                    let below = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+                    self.directory(below, inside, buffer)?;
+                }
+                FileType::RegularFile => {
+                    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+                    self.add(inside, read(&File::from(file), buffer)?);
+                }
+                _ => self.add(inside, Content::of(b"neither a file nor a directory")),
+            }
+            inside.truncate(above);
         }
         Ok(())
     }
 }
 
-fn read(path: &Path, buffer: &mut [u8]) -> io::Result<(u64, blake3::Hash)> {
-    let mut file = File::open(path)?;
-    let (mut bytes, mut hasher) = (0, blake3::Hasher::new());
+/// What a file holds.
+pub(crate) fn read(mut file: &File, buffer: &mut [u8]) -> io::Result<Content> {
+    let mut pieces = None::<Pieces>;
+    let mut filled = 0;
     loop {
-        match file.read(buffer)? {
-            0 => return Ok((bytes, hasher.finalize())),
-            count => {
-                hasher.update(&buffer[..count]);
-                bytes += count as u64;
-            }
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+        // Most files are small, and read whole.
+        if filled == buffer.len() {
+            pieces.get_or_insert_with(Pieces::new).add(buffer);
+            filled = 0;
         }
     }
+    Ok(match pieces {
+        None => Content::of(&buffer[..filled]),
+        Some(mut pieces) => {
+            pieces.add(&buffer[..filled]);
+            pieces.all()
+        }
+    })
 }
 
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&blake3::Hash::from_bytes(self.mixed).to_hex())
+        serializer.collect_str(&format_args!("{:016x}", self.mixed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read_whatever_its_size_and_nothing_else_is() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        let mut written = Fingerprint::default();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        for (path, length) in [
+            ("empty", 0),
+            ("a/b/small", 3),
+            ("a/large", 2 * BUFFER + 7),
+            ("even", BUFFER),
+        ] {
+            let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            fs::File::create(root.join(path))
+                .and_then(|mut file| io::Write::write_all(&mut file, &bytes))
+                .unwrap();
+            let mut pieces = Pieces::new();
+            bytes.chunks(1000).for_each(|piece| pieces.add(piece));
+            assert_eq!(pieces.all(), Content::of(&bytes));
+            written.add(path, Content::of(&bytes));
+        }
+        assert_eq!(Fingerprint::of(root).unwrap(), written);
+        let changed = |change: &dyn Fn()| {
+            change();
+            assert_ne!(Fingerprint::of(root).unwrap(), written);
+        };
+        // Two that change places, which is as many bytes of as many files.
+        let swap = |one: &str, other: &str| {
+            fs::rename(root.join(one), root.join("between")).unwrap();
+            fs::rename(root.join(other), root.join(one)).unwrap();
+            fs::rename(root.join("between"), root.join(other)).unwrap();
+        };
+        changed(&|| swap("empty", "even"));
+        swap("empty", "even");
+        assert_eq!(Fingerprint::of(root).unwrap(), written);
+        changed(&|| fs::remove_file(root.join("empty")).unwrap());
+        changed(&|| std::os::unix::fs::symlink("even", root.join("empty")).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_path() {
+        let missing = Path::new("/nowhere/at/all");
+        assert_eq!(Fingerprint::of(missing).unwrap_err().0, missing);
     }
 }

@@ -6,11 +6,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path as FilePath;
 
+use super::Written;
+use super::fingerprint::{Content, Fingerprint};
+use super::held::{Held, HeldPosition};
 use super::json::{self, Kind, Number, Object, Path, Reader, Value};
 use super::names::{shown, uuid_fault};
-use super::positions::Held;
 use super::walk::{Stop, Walk};
-use super::{Fingerprint, Written};
 
 /// Files of a tree that no validator writes this large.
 const MAX_RECORD: u64 = 64 << 20;
@@ -62,7 +63,7 @@ impl Walk<'_> {
                 walk.problems.add(path, "holds no list of positions");
                 return Ok(());
             };
-            let mut held = Held::new();
+            let mut held = Held::default();
             for (index, position) in list.iter().enumerate() {
                 walk.outline_position(hotkey, position, &path.index(index), &mut held);
             }
@@ -108,10 +109,11 @@ impl Walk<'_> {
             orders.len() as u64,
             orders.values().copied().flatten().max(),
         );
-        if held
-            .insert(uuid.to_owned(), orders.into_keys().collect())
-            .is_some()
-        {
+        let mut of_it = HeldPosition::default();
+        for (order, time) in &orders {
+            of_it.add(order, *time);
+        }
+        if !held.add(uuid, of_it) {
             self.problems.add(
                 &path.key("position_uuid"),
                 "is that of another position too",
@@ -122,7 +124,7 @@ impl Walk<'_> {
         self.summary.newest_order_ms = self.summary.newest_order_ms.max(newest);
         self.summary
             .names
-            .add(&format!("{hotkey}/{uuid}"), 0, blake3::hash(b""));
+            .add(&format!("{hotkey}/{uuid}"), Content::default());
     }
 
     /// Notes every name in a value that could become a path and must not.
@@ -197,7 +199,7 @@ pub fn examine(tree: &FilePath, wanted: &Fingerprint) -> Result<Written, String>
             && (state == "open" || state == "closed")
         {
             miners.insert(hotkey.clone());
-            found.add(&format!("{hotkey}/{uuid}"), 0, blake3::hash(b""));
+            found.add(&format!("{hotkey}/{uuid}"), Content::default());
         }
         Ok(())
     })?;

@@ -4,14 +4,15 @@
 
 use std::io;
 use std::path::Path;
-use std::thread::{ScopedJoinHandle, scope};
+use std::thread::scope;
 
 use super::ahead::Ahead;
-use super::compare::{Compare, Comparison, WAITING};
+use super::compare::{Compare, Comparison};
 use super::json::Fault;
 use super::queue::queue;
 use super::report::Problems;
 use super::source::Unpacked;
+use super::thread::{Working, start};
 use super::unpack::UnpackFault;
 use super::walk::{Listener, Place, Sink, Stop, Task, Walk};
 use super::{Checkpoint, Error, Layout, Packing, Rules, Summary};
@@ -34,15 +35,16 @@ pub(crate) fn pass(
 ) -> Result<Passed, Error> {
     let Unpacked { text, tally } = checkpoint.text(rules.max_unpacked)?;
     scope(|scope| {
-        let (compare, comparison) = on_disk
-            .map(|validation| {
-                let (sender, miners) = queue(WAITING);
-                let compare = Compare::with(validation, rules.max_record);
-                (sender, scope.spawn(move || compare.all(&miners)))
-            })
-            .unzip();
+        let (mut compare, mut comparison) = (None, None);
+        if let Some(validation) = on_disk {
+            let (sender, miners) = queue();
+            let work = Compare::with(validation, rules.max_record);
+            let thread = start(scope, "compare", move || work.all(&miners));
+            compare = Some(sender);
+            comparison = Some(thread.map_err(no_thread(checkpoint))?);
+        }
         let task = Task {
-            text: Ahead::of(scope, text),
+            text: Ahead::of(scope, text).map_err(no_thread(checkpoint))?,
             tally,
             file_bytes: checkpoint.bytes(),
             rules,
@@ -58,16 +60,18 @@ pub(crate) fn pass(
         Ok(Passed {
             problems,
             summary,
-            on_disk: comparison.map(joined),
+            on_disk: comparison.map(Working::join),
         })
     })
 }
 
-/// What a thread has come to; its panic is this one's.
-pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// What keeps a file from being read where no thread can be had for it.
+pub(crate) fn no_thread(checkpoint: &Checkpoint) -> impl Fn(io::Error) -> Error {
+    |source| Error::Io {
+        action: "start a thread to read",
+        path: checkpoint.path().to_owned(),
+        source,
+    }
 }
 
 /// Why the pass ended, with the file and the place in it.

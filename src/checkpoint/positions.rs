@@ -1,14 +1,13 @@
 //! The sections that become one file per record: positions and, in 8.8.9, limit orders.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use super::fingerprint::Content;
+use super::held::{Held, HeldPosition};
 use super::json::{Kind, Path};
 use super::position::Position;
 use super::walk::{Stop, Walk};
 use super::{order, position};
-
-/// The positions of one miner: by uuid, the uuids of their orders.
-pub(crate) type Held = HashMap<String, HashSet<String>>;
 
 impl Walk<'_> {
     /// `positions`: `{hotkey: {"positions": [position, …], …}}`.
@@ -49,7 +48,7 @@ impl Walk<'_> {
 
     fn miners_positions(&mut self, hotkey: &str, list: &Path<'_>) -> Result<(), Stop> {
         self.reader.open_array()?;
-        let mut held = Held::new();
+        let mut held = Held::default();
         let mut open = HashSet::new();
         let mut index = 0;
         while self.reader.next_element(index == 0)? {
@@ -88,12 +87,14 @@ impl Walk<'_> {
         open: &mut HashSet<&'static str>,
         path: &Path<'_>,
     ) -> Result<(), Stop> {
-        let orders = position
-            .orders
-            .iter()
-            .map(|order| order.uuid.to_owned())
-            .collect();
-        if held.insert(position.uuid.to_owned(), orders).is_some() {
+        let content = Content::of(&self.out);
+        let mut of_it = HeldPosition::with(content);
+        if self.compare.is_some() {
+            for order in &position.orders {
+                of_it.add(order.uuid, Some(order.processed_ms));
+            }
+        }
+        if !held.add(position.uuid, of_it) {
             let what = format!(
                 "`{}` is the uuid of another position of this miner too",
                 position.uuid
@@ -122,7 +123,8 @@ impl Walk<'_> {
         }
         let state = if position.closed { "closed" } else { "open" };
         let directory = format!("miners/{hotkey}/positions/{}/{state}", position.pair.id);
-        self.sink.file(&directory, position.uuid, &self.out)?;
+        self.sink
+            .file(&directory, position.uuid, &self.out, content)?;
         Ok(())
     }
 
@@ -158,7 +160,8 @@ impl Walk<'_> {
                     let state = if order.unfilled { "unfilled" } else { "closed" };
                     let directory =
                         format!("miners/{hotkey}/limit_orders/{}/{state}", order.pair.id);
-                    walk.sink.file(&directory, order.uuid, &walk.out)?;
+                    let content = Content::of(&walk.out);
+                    walk.sink.file(&directory, order.uuid, &walk.out, content)?;
                 }
             }
             Ok(())

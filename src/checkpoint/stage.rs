@@ -10,8 +10,10 @@ use std::thread::scope;
 use super::behind::Behind;
 use super::check::choose_layout;
 use super::fingerprint::Fingerprint;
-use super::pass::{joined, pass};
-use super::tree::{Owner, Tree, sync};
+use super::lasting::sync;
+use super::pass::{no_thread, pass};
+use super::thread::start;
+use super::tree::{Owner, Tree};
 use super::walk::Listener;
 use super::{Checkpoint, Error, Report, Rules, Written};
 
@@ -42,7 +44,7 @@ pub fn stage(
     let choice = choose_layout(checkpoint, rules)?;
     let tree = Tree::create(into)?;
     let staged = scope(|scope| {
-        let (mut behind, writer) = Behind::before(scope, tree);
+        let (mut behind, writer) = Behind::before(scope, tree).map_err(no_thread(checkpoint))?;
         let passed = pass(
             checkpoint,
             rules,
@@ -53,7 +55,7 @@ pub fn stage(
         )
         .and_then(|passed| behind.finish().map(|()| passed));
         // Its own error comes first: that it has ended is all that the pass knows of it.
-        let tree = joined(writer)?;
+        let tree = writer.join()?;
         let passed = passed?;
         checkpoint.refuse_changed()?;
         let report = choice.report(rules, passed, tree.measure());
@@ -83,9 +85,14 @@ pub fn stage(
 /// Makes a tree durable, and reads it again meanwhile.
 fn make_last(root: &Path, directory: &File, written: &Fingerprint) -> Result<(), Error> {
     let read = scope(|scope| {
-        let reader = scope.spawn(|| Fingerprint::of(root));
+        let reader = start(scope, "read", || Fingerprint::of(root));
+        let reader = reader.map_err(|source| Error::Io {
+            action: "start a thread to read",
+            path: root.to_owned(),
+            source,
+        })?;
         sync(root, directory)?;
-        joined(reader).map_err(|(path, source)| Error::Io {
+        reader.join().map_err(|(path, source)| Error::Io {
             action: "read again",
             path,
             source,

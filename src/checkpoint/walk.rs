@@ -7,10 +7,11 @@ use std::ops::ControlFlow;
 
 use super::ahead::Ahead;
 use super::compare::Compared;
+use super::fingerprint::Content;
+use super::held::Held;
 use super::json::{Fault, Kind, Number, Object, Path, Reader, Value, push_text};
 use super::layout::Layout;
 use super::names::{hotkey_fault, shown};
-use super::positions::Held;
 use super::queue::Sender;
 use super::report::{Problems, Rules, Summary};
 use super::ss58::is_checksummed;
@@ -22,8 +23,14 @@ const CHUNK: usize = 64 * 1024;
 
 /// Where the files of the tree go.
 pub(crate) trait Sink {
-    /// One whole file in `directory`, a path inside the tree.
-    fn file(&mut self, directory: &str, name: &str, content: &[u8]) -> Result<(), Error>;
+    /// One whole file in `directory`, a path inside the tree, and what its bytes come to.
+    fn file(
+        &mut self,
+        directory: &str,
+        name: &str,
+        bytes: &[u8],
+        content: Content,
+    ) -> Result<(), Error>;
     /// Starts a file at the top of the tree, which comes in pieces.
     fn begin(&mut self, name: &'static str) -> Result<(), Error>;
     /// The next piece of it.
@@ -155,7 +162,8 @@ impl<'a> Walk<'a> {
     /// What it found; whoever compares hears that no more comes.
     pub(crate) fn end(self) -> (Problems, Summary) {
         if let Some(compare) = self.compare {
-            compare.send(None);
+            compare.send(None, 0);
+            compare.finish();
         }
         (self.problems, self.summary)
     }
@@ -279,7 +287,8 @@ impl<'a> Walk<'a> {
     pub(super) fn compared(&self, hotkey: &str, held: Held) {
         if let Some(compare) = &self.compare {
             // The other thread listens until this one has ended.
-            compare.send(Some((hotkey.to_owned(), held)));
+            let bytes = hotkey.len() + held.bytes();
+            compare.send(Some((hotkey.to_owned(), held)), bytes);
         }
     }
 

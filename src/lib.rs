@@ -14,6 +14,7 @@ pub mod device;
 pub mod durable;
 pub mod feed;
 pub mod http;
+mod looks;
 pub mod operation;
 pub mod policy;
 pub mod protocol;

@@ -28,7 +28,7 @@ use crate::device::Device;
 use crate::feed::Feed;
 use crate::http;
 use crate::operation::{Engine, Parts, ThisHost, Workload};
-use crate::policy::Scheduler;
+use crate::policy::{Drops, Scheduler};
 use crate::protocol::{DeviceReport, Name};
 use crate::report::signature::TrustedKeys;
 use crate::report::{self, Pump, Reporter};
@@ -173,6 +173,11 @@ async fn serve(
         move || wall.synced().then(Timestamp::now),
     );
     front_ends.spawn(stop.clone().run_until_cancelled_owned(scheduler.run()));
+    let dropped = workloads::drop_directories(&config)?;
+    if !dropped.is_empty() {
+        let drops = Drops::new(dropped, engine.clone(), clock.clone());
+        front_ends.spawn(stop.clone().run_until_cancelled_owned(drops.run()));
+    }
     let pump = Pump {
         engine: engine.clone(),
         session: session.number,

@@ -16,7 +16,7 @@ use crate::data::bucket::{ConfigFile, Layout, harmony};
 use crate::data::{Bucket, Exclude, RelativePath, Retention, Source, Way};
 use crate::http::bobcat::Miner;
 use crate::operation::{Download, Script, Snapshots, Times, Validator, Workload};
-use crate::policy::Schedule;
+use crate::policy::{DropDirectory, Schedule};
 use crate::protocol::Operation;
 use crate::runtime::Runtime;
 use crate::runtime::docker::Docker;
@@ -131,10 +131,6 @@ fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Op
     let Some(ptn) = &workload.ptn else {
         return Ok(None);
     };
-    let owner = match &workload.runtime {
-        config::Runtime::Pm2(pm2) => User::from_name(pm2.user.as_str())?,
-        config::Runtime::Docker(_) | config::Runtime::Systemd(_) => None,
-    };
     let state = state_dir.join("validators").join(workload.name.as_str());
     DirBuilder::new()
         .recursive(true)
@@ -143,7 +139,7 @@ fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Op
         .with_context(|| format!("cannot create {}", state.display()))?;
     Ok(Some(Validator {
         directory: ptn.directory.clone(),
-        owner: owner.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        owner: owner(workload)?.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
         state,
         reserve: ptn.reserve_mib.saturating_mul(MIB),
         crash_window: ptn.crash_window.into(),
@@ -163,6 +159,14 @@ fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Op
             min_verified: 1,
         },
     }))
+}
+
+/// Who runs a validator, where that is known.
+fn owner(workload: &config::Workload) -> anyhow::Result<Option<User>> {
+    Ok(match &workload.runtime {
+        config::Runtime::Pm2(pm2) => User::from_name(pm2.user.as_str())?,
+        config::Runtime::Docker(_) | config::Runtime::Systemd(_) => None,
+    })
 }
 
 /// A limit in days; 0 is none.
@@ -256,6 +260,25 @@ pub fn schedules(config: &config::Config) -> Vec<Schedule> {
         })
     };
     config.workload.iter().flat_map(of).flatten().collect()
+}
+
+/// Where checkpoints are put.
+pub fn drop_directories(config: &config::Config) -> anyhow::Result<Vec<DropDirectory>> {
+    let mut found = Vec::new();
+    for workload in &config.workload {
+        let Some(ptn) = &workload.ptn else {
+            continue;
+        };
+        if let Some(path) = &ptn.drop_directory {
+            found.push(DropDirectory {
+                workload: workload.name.clone(),
+                path: path.clone(),
+                owner: owner(workload)?.map(|user| user.uid.as_raw()),
+                force: ptn.drop_force,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Where snapshots are sent.

@@ -82,6 +82,9 @@ impl Needs {
         }
         if let Some(ptn) = &workload.ptn {
             self.write(&ptn.directory);
+            if let Some(drop) = &ptn.drop_directory {
+                self.write(drop);
+            }
         }
         if let Runtime::Pm2(pm2) = &workload.runtime {
             let home = || {
@@ -271,6 +274,18 @@ mod tests {
         assert!(text.contains("MemoryDenyWriteExecute=no\n"), "{text}");
         // There is nothing to read beside it.
         assert!(!text.contains("ioprio_set"), "{text}");
+    }
+
+    #[test]
+    fn a_validator_is_written_where_its_code_is_and_where_checkpoints_are_put() {
+        let text = "[[workload]]\nname = \"validator\"\nkind = \"ptn\"\n\
+                    runtime = { pm2 = { user = \"root\", pm2-home = \"/opt/pm2\", apps = [\"one\"] } }\n\
+                    [workload.ptn]\ndirectory = \"/opt/ptn\"\ndrop-directory = \"/srv/checkpoints\"\n";
+        let text = needs(text);
+        for directory in ["/opt/ptn", "/srv/checkpoints"] {
+            let line = format!("ReadWritePaths=\"-{directory}\"\n");
+            assert!(text.contains(&line), "{text}");
+        }
     }
 
     #[test]

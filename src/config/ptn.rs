@@ -25,6 +25,10 @@ section! {
         python: Option<PathBuf> = None, example = "/home/taoshi/venv/bin/python3";
         /// Seconds that this script may take, from 10 to 7200.
         script_patience: Seconds<10, 7200> = SCRIPT_PATIENCE;
+        /// A directory that is watched: a checkpoint that is put there, by root or the validator's user, is restored. Left out, none is.
+        drop_directory: Option<PathBuf> = None, example = "/srv/checkpoints";
+        /// Whether a checkpoint that is put there is restored although it is older than what is on disk.
+        drop_force: bool = false;
         /// Which of the backups stay that restored checkpoints have left.
         backups: Backups = Backups::default();
     }
@@ -58,12 +62,18 @@ impl Ptn {
             ca_file: None,
             python: None,
             script_patience: SCRIPT_PATIENCE,
+            drop_directory: None,
+            drop_force: false,
             backups: Backups::default(),
         }
     }
 
     pub(super) fn check(&self, at: &str, problems: &mut Problems) {
-        for (key, path) in [("ca-file", &self.ca_file), ("python", &self.python)] {
+        for (key, path) in [
+            ("ca-file", &self.ca_file),
+            ("python", &self.python),
+            ("drop-directory", &self.drop_directory),
+        ] {
             if let Some(path) = path {
                 super::check_absolute(&format!("{at}.{key}"), path, problems);
             }

@@ -252,7 +252,8 @@ impl House {
     }
 }
 
-async fn restore(root: &Path) {
+/// The agent's engine in a house.
+pub async fn open(root: &Path) -> Engine {
     let times = Times {
         grace: Duration::from_secs(1),
         ready: Duration::from_secs(5),
@@ -290,6 +291,11 @@ async fn restore(root: &Path) {
     };
     let (engine, _) = Engine::open(parts).await.unwrap();
     engine.spawn();
+    engine
+}
+
+async fn restore(root: &Path) {
+    let engine = open(root).await;
     let id = OperationId::new(ID).unwrap();
     engine
         .submit(Request {

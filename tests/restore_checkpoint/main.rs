@@ -11,6 +11,7 @@ mod broker;
 #[path = "../lab/server.rs"]
 mod server;
 
+mod drop;
 mod fetch;
 mod full;
 mod house;

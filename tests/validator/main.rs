@@ -137,6 +137,26 @@ fn the_validator_of_another_user_is_restored_and_stays_theirs() {
 }
 
 #[test]
+fn a_checkpoint_that_its_user_drops_is_restored() {
+    let lab = Pm2::of_nobody();
+    let drop = lab.checkout().join("dropped");
+    let agent = start_with(&lab, "", &format!("drop-directory = {drop:?}\n"));
+    fs::create_dir(&drop).unwrap();
+    fs::copy(checkpoint(), drop.join("today.json.gz")).unwrap();
+    lab.own(&drop);
+    let is_called = |ending: &str| {
+        let mut entries = fs::read_dir(&drop).unwrap();
+        entries.any(|entry| {
+            let name = entry.unwrap().file_name();
+            name.to_string_lossy().ends_with(ending)
+        })
+    };
+    lab.wait_until("it is found", |_| !is_called(".json.gz"));
+    lab.wait_until("it is restored", |_| is_called(".restored"));
+    assert!(is_new(&lab), "{}", agent.log());
+}
+
+#[test]
 fn a_validator_that_cannot_live_with_the_new_state_gets_the_old_one_back() {
     let lab = Pm2::new();
     let agent = start(&lab, "");

@@ -9,8 +9,8 @@ use nix::unistd::{Uid, User};
 
 use super::house::House;
 use super::list::Entry;
-use super::looks::Looks;
 use super::{App, Error};
+use crate::looks::Looks;
 use crate::protocol::Name;
 
 /// What the validator's own instructions call its updater.

@@ -16,8 +16,8 @@ use super::Error;
 use super::account::Account;
 use super::daemon;
 use super::list::{self, Entry};
-use super::looks::{LOOK, Looks};
 use super::program::Program;
+use crate::looks::{LOOK, Looks};
 
 /// What prints all apps as JSON, with all of their environments.
 const LIST_OF_APPS: &str = "jlist";

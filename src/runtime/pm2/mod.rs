@@ -14,7 +14,6 @@ mod house;
 mod lifecycle;
 mod list;
 mod logs;
-mod looks;
 mod processes;
 mod program;
 mod state;
@@ -28,8 +27,8 @@ pub use self::app::{App, BadApp};
 pub use self::discover::{Found, discover};
 
 use self::house::House;
-use self::looks::Looks;
 use super::{Error, Inspection, Output, Runtime, Stopped};
+use crate::looks::Looks;
 
 /// Which apps of which PM2.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! Looks at what is below a user's home, which may be on a server that does not answer.
+//! Looks at files of others, which may be on a server that does not answer: a user's home, a directory for checkpoints.
 //!
 //! The agent has one thread for all it does. A look that hangs would take it with it, so looks are made on threads of their
-//! own: one at a time for each workload, so that a home that hangs costs one thread, however often it is asked for.
+//! own: one at a time for each place, so that one that hangs costs one thread, however often it is asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// A look takes milliseconds; a disk that has to spin up first takes some seconds.
-pub(super) const LOOK: Duration = Duration::from_secs(20);
+pub(crate) const LOOK: Duration = Duration::from_secs(20);
 
-/// The right to look, which one look has at a time.
+/// The right to look at one place, which one look has at a time.
 #[derive(Clone, Debug)]
-pub(super) struct Looks(Arc<Semaphore>);
+pub(crate) struct Looks(Arc<Semaphore>);
 
 impl Looks {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
 
     /// What `look` sees. `None` where there is no answer within [`LOOK`], to this look or to one before it.
-    pub(super) async fn look<T, F>(&self, look: F) -> Option<T>
+    pub(crate) async fn look<T, F>(&self, look: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

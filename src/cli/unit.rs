@@ -18,6 +18,8 @@ const PRIVILEGED: u16 = 1024;
 /// The unit's own, by `StateDirectory=` and `RuntimeDirectory=`.
 const OWN: [&str; 2] = ["/var/lib/ostler", "/run/ostler"];
 
+const ROOTS_PM2: &str = "/root/.pm2";
+
 /// What is needed.
 #[derive(Debug, Default, PartialEq)]
 struct Needs {
@@ -33,6 +35,8 @@ struct Needs {
     no_homes: bool,
     /// A PM2: its program runs as its user and makes its code while it runs, and its apps are known by what belongs to others.
     pm2: bool,
+    /// It is root's, whose apps may be anybody's. Those of others are ended as their user.
+    pm2_of_root: bool,
 }
 
 /// The drop-in; a comment alone where nothing is needed.
@@ -55,6 +59,7 @@ impl Needs {
         needs.no_homes = !homes::needed(config);
         if config.workload.is_empty() {
             // Then the agent looks for one.
+            needs.pm2_of_root = Path::new(ROOTS_PM2).is_dir();
             pm2_homes().iter().for_each(|home| needs.add_pm2(home));
         }
         needs
@@ -87,11 +92,9 @@ impl Needs {
             }
         }
         if let Runtime::Pm2(pm2) = &workload.runtime {
-            let home = || {
-                User::from_name(pm2.user.as_str())
-                    .ok()?
-                    .map(|user| user.dir.join(".pm2"))
-            };
+            let user = User::from_name(pm2.user.as_str()).ok().flatten();
+            self.pm2_of_root |= user.as_ref().is_some_and(|user| user.uid.is_root());
+            let home = || user.map(|user| user.dir.join(".pm2"));
             match pm2.pm2_home.clone().or_else(home) {
                 Some(home) => self.add_pm2(&home),
                 // Without such a user the agent says so itself.
@@ -114,9 +117,8 @@ impl Needs {
 /// Where users of this host have a PM2, running or not: at boot none runs yet.
 fn pm2_homes() -> Vec<PathBuf> {
     let others = std::fs::read_dir("/home").into_iter().flatten().flatten();
-    std::iter::once(PathBuf::from("/root"))
-        .chain(others.map(|entry| entry.path()))
-        .map(|home| home.join(".pm2"))
+    std::iter::once(PathBuf::from(ROOTS_PM2))
+        .chain(others.map(|entry| entry.path().join(".pm2")))
         .filter(|pm2_home| pm2_home.is_dir())
         .collect()
 }
@@ -156,7 +158,10 @@ impl std::fmt::Display for Needs {
             lines += "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n";
         }
         if self.pm2 {
-            lines += "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_SYS_PTRACE\nMemoryDenyWriteExecute=no\n";
+            lines += "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SYS_PTRACE\nMemoryDenyWriteExecute=no\n";
+        }
+        if self.pm2_of_root {
+            lines += "CapabilityBoundingSet=CAP_KILL\n";
         }
         match lines.is_empty() {
             true => f.write_str("# The configuration needs nothing beyond the unit.\n"),
@@ -263,12 +268,21 @@ mod tests {
 
     #[test]
     fn a_pm2_needs_its_home_and_its_user() {
-        let text = "[[workload]]\nname = \"validator\"\n\
-                    runtime = { pm2 = { user = \"root\", pm2-home = \"/opt/pm2\", apps = [\"one\"] } }\n";
-        let text = needs(text);
+        let of = |user: &str| {
+            needs(&format!(
+                "[[workload]]\nname = \"validator\"\n\
+                 runtime = {{ pm2 = {{ user = \"{user}\", pm2-home = \"/opt/pm2\", apps = [\"one\"] }} }}\n"
+            ))
+        };
+        let text = of("nobody");
         assert!(text.contains("ReadWritePaths=\"-/opt/pm2\"\n"), "{text}");
         assert!(
-            text.contains("CAP_SETUID CAP_SETGID CAP_KILL CAP_SYS_PTRACE\n"),
+            text.contains("=CAP_SETUID CAP_SETGID CAP_SYS_PTRACE\n"),
+            "{text}"
+        );
+        // The apps of root's may be anybody's.
+        assert!(
+            !text.contains("CAP_KILL") && of("root").contains("=CAP_KILL\n"),
             "{text}"
         );
         assert!(text.contains("MemoryDenyWriteExecute=no\n"), "{text}");

@@ -3,6 +3,7 @@
 //! A [`Runtime`] drives one workload. It never waits for ever: every call has a deadline of its own, so
 //! that a hung engine ends a step and not the agent.
 
+pub(crate) mod as_user;
 pub mod docker;
 pub mod pm2;
 pub mod renewal;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, Uid, geteuid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -24,6 +26,7 @@ use crate::operation::context::{Context, Did};
 use crate::operation::labour::Limits;
 use crate::operation::validator::Validator;
 use crate::protocol::{Failure, Reason};
+use crate::runtime::as_user::{self, Leash};
 
 const SCRIPT: &str = "restore_validator_from_backup.py";
 
@@ -216,14 +219,18 @@ async fn execute(validator: &Validator, copy: &Path, owner: Owner) -> Result<Did
         Failure::new(Reason::DataFailed, message)
     };
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    let group = child.id();
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let user = owner.uid.map_or_else(geteuid, Uid::from_raw);
+    let leash = Leash::new(user, child.id());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let all = async { tokio::join!(tail(out), tail(err), child.wait()) };
     let ended = timeout(validator.script.patience, all).await;
     // What it has left running must not write to the tree that is examined.
-    if let Some(group) = group.and_then(|pid| i32::try_from(pid).ok()) {
-        let group = nix::unistd::Pid::from_raw(group);
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    if let Some(group) = group {
+        as_user::signal(user, &[Pid::from_raw(-group)], Signal::SIGKILL);
+    }
+    if ended.is_ok() {
+        leash.slip();
     }
     let (out, err, status) = ended.map_err(|_| {
         let patience = validator.script.patience.as_secs();

@@ -18,6 +18,7 @@ use super::daemon;
 use super::list::{self, Entry};
 use super::program::Program;
 use crate::looks::{LOOK, Looks};
+use crate::runtime::as_user::Leash;
 
 /// What prints all apps as JSON, with all of their environments.
 const LIST_OF_APPS: &str = "jlist";
@@ -180,15 +181,21 @@ impl House {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         // The program is below the home too, and its start waits for it.
-        let child = self.look(move |_| command.spawn()).await?;
+        let started = self.look(move |house| {
+            let child = command.spawn()?;
+            // What still is the agent's own is ended by its own hand, `kill_on_drop`.
+            io::Result::Ok((Leash::new(house.account.uid, child.id()), child))
+        });
+        let started = started.await?;
         let run = async {
-            let mut child = child?;
+            let (leash, mut child) = started?;
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
             let (stdout, stderr, status) = tokio::try_join!(
                 head(stdout, MOST_LISTED + 1),
                 head(stderr, 16 * TEXT),
                 child.wait()
             )?;
+            leash.slip();
             Ok(Ran {
                 code: status.code(),
                 stdout,

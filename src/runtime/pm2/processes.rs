@@ -9,10 +9,11 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, Uid};
 
 use super::list::Entry;
+use crate::runtime::as_user;
 
 /// An environment may have two megabytes; what is looked for is in the first part or the process is known otherwise.
 const MOST_ENVIRONMENT: u64 = 2 * 1024 * 1024;
@@ -38,7 +39,7 @@ pub(super) struct Family {
     mark: Option<Vec<u8>>,
     /// Never of it, whatever they look like: the agent and the daemon.
     others: Vec<u32>,
-    /// Whose they are. A user's files and list may name any process, and the agent could end every one.
+    /// Whose they are. A user's files and list may name any process.
     owner: Uid,
     seen: BTreeSet<Process>,
 }
@@ -83,12 +84,13 @@ impl Family {
 
     /// Sends a signal to those that are left.
     pub(super) fn signal(&mut self, signal: Signal) {
-        for process in self.left() {
-            if let Ok(pid) = i32::try_from(process.pid) {
-                // Gone already: that is what is wanted.
-                let _ = kill(Pid::from_raw(pid), signal);
-            }
-        }
+        let left: Vec<Pid> = self
+            .left()
+            .iter()
+            .filter_map(|process| i32::try_from(process.pid).ok())
+            .map(Pid::from_raw)
+            .collect();
+        as_user::signal(self.owner, &left, signal);
     }
 
     /// Adds what belongs to it, and gives all processes that could.

@@ -64,11 +64,6 @@ impl Live {
             tracing::info!("the configuration has not changed");
             return;
         }
-        self.interval.send_replace(new.telemetry.interval.into());
-        for workload in &new.workload {
-            self.engine
-                .set_times(&workload.name, workloads::times(workload));
-        }
         if !changes.live.is_empty() {
             tracing::info!("applied: {}", changes.live.join(", "));
         }
@@ -78,15 +73,11 @@ impl Live {
                 changes.restart.join(", ")
             );
         }
-        // What needs a restart stays told at the next reload: only what holds now is taken over.
-        config.telemetry = new.telemetry;
-        for workload in &mut config.workload {
-            if let Some(new) = new.workload.iter().find(|new| new.name == workload.name) {
-                workload.grace = new.grace;
-                workload.ready_timeout = new.ready_timeout;
-                workload.probe_interval = new.probe_interval;
-                workload.schedule = new.schedule.clone();
-            }
+        config.take_live(new);
+        self.interval.send_replace(config.telemetry.interval.into());
+        for workload in &config.workload {
+            self.engine
+                .set_times(&workload.name, workloads::times(workload));
         }
         self.schedules.send_replace(self.possible(config));
     }

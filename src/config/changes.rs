@@ -24,6 +24,12 @@ impl Changes {
         self.live.is_empty() && self.restart.is_empty()
     }
 
+    /// Leaves a key that a reload could apply to the restart.
+    fn postpone(&mut self, key: String) {
+        self.live.retain(|live| *live != key);
+        self.restart.push(key);
+    }
+
     fn compare<T: Serialize>(&mut self, at: &str, keys: &[Key], old: &T, new: &T) {
         let value = |of: &T| serde_json::to_value(of).unwrap_or_default();
         let (old, new) = (value(old), value(new));
@@ -65,12 +71,13 @@ impl Config {
         let (old, new) = (by_name(&old.workload), by_name(&self.workload));
         for (name, workload) in &new {
             match old.get(name) {
-                Some(before) => changes.compare(
-                    &format!("workload.{name}."),
-                    Workload::KEYS,
-                    *before,
-                    *workload,
-                ),
+                Some(before) => {
+                    let at = format!("workload.{name}.");
+                    changes.compare(&at, Workload::KEYS, *before, *workload);
+                    if !before.takes_grace_of(workload) {
+                        changes.postpone(format!("{at}grace"));
+                    }
+                }
                 None => changes.restart.push(format!("workload.{name}")),
             }
         }
@@ -79,6 +86,22 @@ impl Config {
             .restart
             .extend(gone.map(|name| format!("workload.{name}")));
         changes
+    }
+
+    /// Takes over what a reload can apply. What needs a restart stays as it is, and so stays told at the next reload.
+    pub fn take_live(&mut self, new: Config) {
+        self.telemetry = new.telemetry;
+        for workload in &mut self.workload {
+            let Some(new) = new.workload.iter().find(|new| new.name == workload.name) else {
+                continue;
+            };
+            if workload.takes_grace_of(new) {
+                workload.grace = new.grace;
+            }
+            workload.ready_timeout = new.ready_timeout;
+            workload.probe_interval = new.probe_interval;
+            workload.schedule = new.schedule.clone();
+        }
     }
 }
 

@@ -62,15 +62,23 @@ pub enum Way {
 const MARGIN: Duration = Duration::from_secs(30);
 
 impl Snapshot {
+    /// Whether a workload with this grace is not started in the middle of its cut.
+    pub(super) fn goes_with(&self, grace: Duration) -> bool {
+        Duration::from(self.dead_man) >= self.least_dead_man(grace)
+    }
+
+    fn least_dead_man(&self, grace: Duration) -> Duration {
+        grace + Duration::from(self.longest_cut) + MARGIN
+    }
+
     pub(super) fn check(&self, at: &str, grace: Duration, problems: &mut Problems) {
-        let needed = grace + Duration::from(self.longest_cut) + MARGIN;
-        if Duration::from(self.dead_man) < needed {
+        if !self.goes_with(grace) {
             problems.add(
                 format!("{at}.dead-man"),
                 format!(
                     "would start the workload in the middle of the cut: it must be at least {} s, more than `grace` and \
                      `longest-cut` together",
-                    needed.as_secs()
+                    self.least_dead_man(grace).as_secs()
                 ),
             );
         }

@@ -43,7 +43,7 @@ section! {
         bucket: Option<Bucket> = None;
         /// What is done with its data by the clock.
         schedule: Schedule = Schedule::default(), reload = true;
-        /// Seconds that it has to end by itself before it is killed, from 1 to 600.
+        /// Seconds that it has to end by itself before it is killed, from 1 to 600. One that needs a longer `dead-man` waits with that for the restart.
         grace: Seconds<1, 600> = GRACE, reload = true;
         /// Seconds that it has to answer its probe after a start, from 1 to 3600.
         ready_timeout: Seconds<1, 3600> = READY_TIMEOUT, reload = true;
@@ -176,6 +176,11 @@ impl Workload {
             ready_timeout: READY_TIMEOUT,
             probe_interval: PROBE_INTERVAL,
         }
+    }
+
+    /// Whether the grace of `new` goes with the dead-man of this one, which a reload cannot change.
+    pub(super) fn takes_grace_of(&self, new: &Workload) -> bool {
+        new.grace == self.grace || self.snapshot.goes_with(new.grace.into())
     }
 
     pub(super) fn check(&self, at: &str, problems: &mut Problems) {

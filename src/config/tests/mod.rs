@@ -157,6 +157,28 @@ fn a_change_is_told_as_what_a_reload_can_do_and_what_it_cannot() {
 }
 
 #[test]
+fn a_reload_leaves_a_grace_that_needs_a_longer_dead_man_to_the_restart() {
+    let file = |keys: &str, dead_man| {
+        let snapshot = format!("[workload.snapshot]\ndead-man = {dead_man}\n");
+        parse(&format!("{MINER}{keys}\n{snapshot}")).unwrap()
+    };
+    let mut running = file("grace = 10", 90);
+    let read = file("grace = 60\nready-timeout = 9", 300);
+    let changes = read.changes(&running);
+    assert_eq!(changes.live, ["workload.miner.ready-timeout"]);
+    let left = ["workload.miner.snapshot", "workload.miner.grace"];
+    assert_eq!(changes.restart, left);
+    running.take_live(read.clone());
+    assert_eq!(running, file("grace = 10\nready-timeout = 9", 90));
+    assert_eq!(read.changes(&running).restart, left, "it stays told");
+
+    // What goes with the old one is taken.
+    let read = file("grace = 30\nready-timeout = 9", 300);
+    running.take_live(read);
+    assert_eq!(running, file("grace = 30\nready-timeout = 9", 90));
+}
+
+#[test]
 fn a_workload_that_was_found_has_the_defaults_of_one_that_is_configured() {
     let node = "[[workload]]\nname = \"harmony\"\nkind = \"harmony\"\nruntime = { systemd = { unit = \"harmony.service\" } }";
     let unit = crate::runtime::systemd::UnitName::new("harmony.service").unwrap();

@@ -41,6 +41,11 @@ impl<'a> Directories<'a> {
         })
     }
 
+    /// The root once more. What failed to reach the disk is told through one of the two.
+    pub(crate) fn top(&self) -> io::Result<OwnedFd> {
+        self.top.try_clone()
+    }
+
     /// How many were made, the root included.
     pub(crate) fn made(&self) -> u64 {
         self.made

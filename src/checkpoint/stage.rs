@@ -9,7 +9,7 @@ use std::thread::scope;
 
 use super::behind::Behind;
 use super::check::choose_layout;
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{Fingerprint, Half};
 use super::lasting::sync;
 use super::pass::{no_thread, pass};
 use super::thread::start;
@@ -42,8 +42,10 @@ pub fn stage(
     listener: Listener<'_>,
 ) -> Result<(Report, Option<Written>), Error> {
     let choice = choose_layout(checkpoint, rules)?;
-    let tree = Tree::create(into)?;
+    let mut is_there = false;
     let staged = scope(|scope| {
+        let tree = Tree::create(scope, into)?;
+        is_there = true;
         let (mut behind, writer) = Behind::before(scope, tree).map_err(no_thread(checkpoint))?;
         let passed = pass(
             checkpoint,
@@ -75,7 +77,7 @@ pub fn stage(
         };
         Ok((report, written))
     });
-    if !matches!(staged, Ok((_, Some(_)))) {
+    if is_there && !matches!(staged, Ok((_, Some(_)))) {
         // Best effort: half a tree is of no use, and the caller hears of the first failure.
         let _ = fs::remove_dir_all(into.root);
     }
@@ -85,18 +87,23 @@ pub fn stage(
 /// Makes a tree durable, and reads it again meanwhile.
 fn make_last(root: &Path, directory: &File, written: &Fingerprint) -> Result<(), Error> {
     let read = scope(|scope| {
-        let reader = start(scope, "read", || Fingerprint::of(root));
-        let reader = reader.map_err(|source| Error::Io {
-            action: "start a thread to read",
-            path: root.to_owned(),
-            source,
-        })?;
+        let reader = |half| {
+            let reader = start(scope, "read", move || Fingerprint::of_half(root, half));
+            reader.map_err(|source| Error::Io {
+                action: "start a thread to read",
+                path: root.to_owned(),
+                source,
+            })
+        };
+        let (top, below) = (reader(Half::Top)?, reader(Half::Below)?);
         sync(root, directory)?;
-        reader.join().map_err(|(path, source)| Error::Io {
+        let failed = |(path, source)| Error::Io {
             action: "read again",
             path,
             source,
-        })
+        };
+        let (top, below) = (top.join().map_err(failed)?, below.join().map_err(failed)?);
+        Ok(top.plus(below))
     })?;
     match read == *written {
         true => Ok(()),

@@ -2,11 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread::Scope;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::fs::{Advice, fadvise};
 use serde::Serialize;
 
 use super::Error;
@@ -15,6 +18,7 @@ use super::fingerprint::{Content, Fingerprint, Pieces};
 use super::lasting::parent;
 use super::room::Room;
 use super::stage::Target;
+use super::thread::{Working, start};
 use super::walk::Sink;
 
 /// Whom the tree belongs to. What is `None` is left to the process.
@@ -86,8 +90,11 @@ impl Written {
 }
 
 /// Writes the files of a pass under a directory that it makes. Once there is no room for them it only measures.
-pub(crate) struct Tree<'a> {
-    directories: Directories<'a>,
+pub(crate) struct Tree<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    directories: Directories<'scope>,
+    /// What brings to the disk what was there before the largest file.
+    early: Option<Working<'scope, io::Result<()>>>,
     room: Room,
     written: Written,
     measure: Measure,
@@ -105,12 +112,42 @@ enum Stream {
 struct Counted {
     file: File,
     pieces: Box<Pieces>,
+    /// How much of it is on its way to the disk.
+    sent: u64,
+}
+
+/// So much is sent to the disk at once.
+const SENT: u64 = 8 << 20;
+
+impl Counted {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            pieces: Box::new(Pieces::new()),
+            sent: 0,
+        }
+    }
+
+    /// Lets the disk begin. That the kernel does not take it so changes nothing but when that is.
+    fn send(&mut self) {
+        let length = self.pieces.all_bytes() - self.sent;
+        if length >= SENT {
+            let _ = fadvise(
+                &self.file,
+                self.sent,
+                NonZero::new(length),
+                Advice::DontNeed,
+            );
+            self.sent += length;
+        }
+    }
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.pieces.add(&bytes[..count]);
+        self.send();
         Ok(count)
     }
 
@@ -122,11 +159,16 @@ impl Write for Counted {
 const DEPARTED: &str = "departed_hotkeys.json";
 const NOBODY_DEPARTED: &[u8] = b"{\"departed_hotkeys\": {}}";
 
-impl<'a> Tree<'a> {
+impl<'scope, 'env> Tree<'scope, 'env> {
     /// Makes the directory, which must not be there yet.
-    pub(crate) fn create(into: &Target<'a>) -> Result<Self, Error> {
+    pub(crate) fn create(
+        scope: &'scope Scope<'scope, 'env>,
+        into: &Target<'scope>,
+    ) -> Result<Self, Error> {
         Ok(Self {
+            scope,
             directories: Directories::create(into.root, into.owner)?,
+            early: None,
             room: Room::of(parent(into.root), into.reserve),
             written: Written::default(),
             measure: Measure::default(),
@@ -158,8 +200,24 @@ impl<'a> Tree<'a> {
                 self.written.absent.push(name);
             }
         }
+        if let Some(early) = self.early {
+            let synced = early.join();
+            synced.map_err(|source| error("sync", &self.directories.path("", ""), source))?;
+        }
         self.written.directories = self.directories.made();
         Ok((self.written, self.directories.hand_over_root()?))
+    }
+
+    /// Begins to bring to the disk what is there, thousands of small files, while the largest is made: then little is left to wait
+    /// for at the end.
+    fn sync_early(&mut self) -> Result<(), Error> {
+        if self.early.is_none() && self.written.bytes >= SENT {
+            let failed = |source| error("sync", &self.directories.path("", ""), source);
+            let top = self.directories.top().map_err(failed)?;
+            let sync = move || nix::unistd::syncfs(&top).map_err(io::Error::from);
+            self.early = Some(start(self.scope, "sync", sync).map_err(failed)?);
+        }
+        Ok(())
     }
 
     /// Writes, where there is room; that there is none is told at the end, when it is known how much is missing.
@@ -182,7 +240,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-impl Sink for Tree<'_> {
+impl Sink for Tree<'_, '_> {
     fn file(
         &mut self,
         directory: &str,
@@ -209,10 +267,8 @@ impl Sink for Tree<'_> {
         self.measure.begin(name)?;
         self.top.push(name);
         self.within_room(0, |tree| {
-            let file = Counted {
-                file: tree.directories.make_file("", name)?,
-                pieces: Box::new(Pieces::new()),
-            };
+            tree.sync_early()?;
+            let file = Counted::new(tree.directories.make_file("", name)?);
             let stream = if name.ends_with(".gz") {
                 Stream::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
             } else {

@@ -113,3 +113,38 @@ fn a_broken_state_on_disk_does_not_stop_its_repair() {
     let report = check(&checkpoint, &Rules::default(), Some(&validation), listener).unwrap();
     assert_eq!(report.on_disk.unwrap().unreadable, 3);
 }
+
+/// A file that is what the checkpoint makes is not parsed, and counts all the same.
+#[test]
+fn what_is_the_same_counts_as_what_says_the_same() {
+    let work = workspace();
+    let (checkpoint, _) = older_than_disk(work.path());
+    let validation = work.path().join("same");
+    Python::start("rules.py").tree(checkpoint.path(), &validation, "7.1.1");
+    let compared = || {
+        let listener = &mut |_| ControlFlow::Continue(());
+        let report = check(&checkpoint, &Rules::default(), Some(&validation), listener).unwrap();
+        assert!(report.is_sound());
+        (report.summary, report.on_disk.unwrap())
+    };
+    let (summary, same) = compared();
+    assert_eq!(
+        (same.positions, same.orders),
+        (summary.positions, summary.orders)
+    );
+    assert_eq!(same.newest_order_ms, summary.newest_order_ms);
+    assert_eq!((same.miners, same.lost_orders, same.unreadable), (2, 0, 0));
+    let mut directories = vec![validation.join("miners")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let content = fs::read_to_string(&path).unwrap();
+                fs::write(&path, format!("{content}\n")).unwrap();
+            }
+        }
+    }
+    assert_eq!(compared().1, same);
+}

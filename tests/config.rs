@@ -108,3 +108,68 @@ fn the_sample_can_be_taken_as_it_is_printed() {
     let told = stdout(&ostler(&["config", "check"], Some(&path)));
     assert_eq!(told, format!("{} is valid\n", path.display()));
 }
+
+#[test]
+fn what_an_agent_would_not_start_with_is_no_valid_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    let put = |text: &str| ostler::durable::write(&secret, text.as_bytes(), 0o600).unwrap();
+    let password = format!("[bobcat]\nlisten = \"127.0.0.1:0\"\npassword-file = {secret:?}\n");
+    for (key, text, content) in [
+        (
+            "http.token-file",
+            format!("[http]\ntoken-file = {secret:?}\n"),
+            "too-short",
+        ),
+        ("bobcat.password-file", password, "short"),
+        (
+            "commands.trusted-keys",
+            format!("[commands]\ntrusted-keys = [{secret:?}]\n"),
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+        ),
+    ] {
+        put(content);
+        let path = file(&directory, &text);
+        let told = refusal(&ostler(&["config", "check"], Some(&path)));
+        assert!(told.contains(key) && told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn a_check_can_be_read_by_programs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "");
+    let told = stdout(&ostler(&["--json", "config", "check"], Some(&path)));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["file"], path.to_str().unwrap());
+    assert_eq!(told["exists"], true);
+}
+
+#[test]
+fn nobody_who_reads_changes_how_it_ends() {
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let status = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+        command.args(arguments).stdout(closed()).stderr(closed());
+        command.status().unwrap().code()
+    };
+    assert_eq!(status(&["config", "reference"]), Some(0));
+    assert_eq!(status(&["config", "check"]), Some(0));
+    assert_eq!(
+        status(&["config", "check", "/nowhere/ostler.toml"]),
+        Some(64)
+    );
+    let tiny = "tests/data/checkpoint/tiny/validator_checkpoint.json.gz";
+    assert_eq!(status(&["checkpoint", "check", tiny]), Some(0));
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().to_str().unwrap();
+    assert_eq!(status(&["store", "list", store]), Some(0));
+    assert_eq!(
+        status(&["store", "prune", store, "--keep-last", "3"]),
+        Some(0)
+    );
+}

@@ -3,26 +3,52 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use crate::config::{self, Config, secret};
+use crate::config::{self, Config, Problem, secret};
 use crate::http::bobcat::{self, Credentials, Miner};
 use crate::http::{Settings, Token};
 use crate::protocol::Name;
 
 /// The settings of the local API; `id` is the device's.
 pub fn settings(config: &Config, id: &Name) -> anyhow::Result<Settings> {
-    let token = match &config.http.token_file {
-        Some(file) => Some(made_of("http.token-file", file, Token::new)?),
-        None => None,
-    };
     Ok(Settings {
         listen: config.http.listen.clone(),
         socket: config.http.socket.clone(),
         names: std::iter::once(id.to_string())
             .chain(config.http.names.iter().cloned())
             .collect(),
-        token,
+        token: token(config)?,
         bobcat: bobcat_settings(&config.bobcat)?,
     })
+}
+
+/// Says which of the files that the configuration names are of no use: what cannot be read, or what the agent makes of it as it starts.
+pub fn check_files(config: &Config) -> Vec<Problem> {
+    let problems = config.check_files();
+    if !problems.is_empty() {
+        return problems;
+    }
+    let made = [
+        token(config).err(),
+        bobcat_settings(&config.bobcat).err(),
+        super::trusted_keys(config).err(),
+    ];
+    let told = |error: anyhow::Error| match error.downcast::<config::Error>() {
+        Ok(config::Error::Unusable { key, problem }) => (key.to_owned(), problem),
+        Ok(error) => ("a file".to_owned(), error.to_string()),
+        Err(error) => ("a file".to_owned(), error.to_string()),
+    };
+    let problem = |(key, what)| Problem {
+        line: None,
+        key,
+        what,
+    };
+    made.into_iter().flatten().map(told).map(problem).collect()
+}
+
+fn token(config: &Config) -> anyhow::Result<Option<Token>> {
+    let file = config.http.token_file.as_ref();
+    file.map(|file| made_of("http.token-file", file, Token::new))
+        .transpose()
 }
 
 /// What a secret makes. One that is of no use is a mistake in the configuration; one that is not there may come.

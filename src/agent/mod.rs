@@ -34,6 +34,7 @@ use crate::report::signature::TrustedKeys;
 use crate::report::{self, Pump, Reporter};
 use crate::sensor::{self, Sensors};
 use discovery::Discovery;
+pub use doors::check_files;
 use reload::Live;
 pub use restart::Starts;
 use session::Session;

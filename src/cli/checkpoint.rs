@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Exit, Global};
+use super::{Exit, Global, print};
 use crate::checkpoint::{
     Checkpoint, Comparison, Error, Findings, Layout, Owner, Packing, Progress, Report, Rules,
     Summary, Target, Written, check, stage,
@@ -90,7 +90,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     match judge(&which, into.as_deref(), global.json) {
         Err(error) if global.json => {
             let answer = serde_json::json!({"file": which.file, "sound": false, "error": format!("{error:#}")});
-            print(&(serde_json::to_string_pretty(&answer)? + "\n"))?;
+            print::json(&answer)?;
             Ok(Exit::Failure)
         }
         outcome => outcome,
@@ -125,7 +125,7 @@ fn judge(which: &Which, into: Option<&Path>, json: bool) -> anyhow::Result<Exit>
     } else {
         told(&checkpoint, &report, made)?
     };
-    print(&text)?;
+    print::out(&text)?;
     Ok(exit)
 }
 
@@ -198,10 +198,6 @@ fn unpack(
     };
     durable::rename(&partial, &target)?;
     Ok((report, Some((target, written))))
-}
-
-fn print(text: &str) -> io::Result<()> {
-    io::stdout().write_all(text.as_bytes())
 }
 
 // === for people ===

@@ -1,11 +1,12 @@
 //! `ostler config`: what is wrong with the configuration, what holds, what there is to set.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{Exit, Global, credentials, unit};
+use super::{Exit, Global, credentials, print, unit};
+use crate::agent;
 use crate::config::{Config, DEFAULT_PATH, Error, reference};
 
 /// Arguments of `ostler config`.
@@ -37,7 +38,10 @@ enum Action {
 /// Prints what was asked for.
 pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     let text = match args.action {
-        Action::Check { file } => return check(file.or_else(|| global.config.clone())),
+        Action::Check { file } => {
+            let named = file.or_else(|| global.config.clone());
+            return check(named, global.json);
+        }
         Action::Reference { sample: true } => reference::sample(),
         Action::Reference { sample: false } => reference::page(),
         Action::Unit => unit::drop_in(&Config::load(global.config.as_deref())?),
@@ -49,14 +53,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
             }
         }
     };
-    io::stdout().write_all(text.as_bytes())?;
+    print::out(&text)?;
     Ok(Exit::Success)
 }
 
-fn check(named: Option<PathBuf>) -> anyhow::Result<Exit> {
+fn check(named: Option<PathBuf>, json: bool) -> anyhow::Result<Exit> {
     let file = named.clone().unwrap_or_else(|| DEFAULT_PATH.into());
     let config = Config::load(named.as_deref())?;
-    let problems = credentials::located(config).check_files();
+    let problems = agent::check_files(&credentials::located(config));
     if !problems.is_empty() {
         return Err(Error::Wrong { file, problems }.into());
     }
@@ -64,6 +68,9 @@ fn check(named: Option<PathBuf>) -> anyhow::Result<Exit> {
         true => "is not there: the defaults hold",
         false => "is valid",
     };
-    writeln!(io::stdout(), "{} {told}", file.display())?;
+    match json {
+        true => print::json(&json!({ "file": file, "exists": file.exists() }))?,
+        false => print::out(&format!("{} {told}\n", file.display()))?,
+    }
     Ok(Exit::Success)
 }

@@ -144,7 +144,7 @@ impl Cli {
             Ok(exit) => exit.into(),
             Err(error) => {
                 let told = told(&error);
-                eprintln!("ostler: {told}");
+                print::err(&told);
                 if json {
                     // That it cannot be printed is no more than that.
                     let _ = print::json(&exit::json(&error, &told));

@@ -155,10 +155,10 @@ pub(super) async fn unless_interrupted(
         // First, so that it is listened to before anything is asked.
         biased;
         () = interrupted() => {
-            eprintln!(
-                "ostler: not waiting any more; {id} goes on.\n\
+            print::err(&format!(
+                "not waiting any more; {id} goes on.\n\
                  See it: ostler operations {id}\nCancel it: ostler cancel {id}"
-            );
+            ));
             Ok(Exit::Interrupted)
         }
         ended = work => ended,

@@ -38,13 +38,14 @@ pub fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
                 .as_ref()
                 .map(|failure| format!(": {}", failure.message))
                 .unwrap_or_default();
-            eprintln!("ostler: {what}: {}{reason} ({})", state.as_str(), record.id);
+            let (state, id) = (state.as_str(), &record.id);
+            print::err(&format!("{what}: {state}{reason} ({id})"));
             if record.is_out_of_service() {
                 let workload = record
                     .workload
                     .as_ref()
                     .map_or("the workload", Name::as_str);
-                eprintln!("ostler: {workload} ran before and is not back in service");
+                print::err(&format!("{workload} ran before and is not back in service"));
             }
             // The snapshot may be good all the same, or what is damaged in it is told; of others this is a plan.
             if let Operation::Snapshot | Operation::Verify | Operation::RestoreCheckpoint =

@@ -62,6 +62,11 @@ pub fn out(text: &str) -> io::Result<()> {
     unless_closed(written)
 }
 
+/// Writes to standard error, where people read what went wrong. That nobody can is no reason to end otherwise.
+pub fn err(text: &str) {
+    let _ = writeln!(io::stderr(), "ostler: {text}");
+}
+
 /// Writes JSON to standard output, piece by piece: a manifest may be long.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());

@@ -39,6 +39,11 @@ struct Needs {
     pm2_of_root: bool,
 }
 
+/// The directories that the agent has to write beyond its own.
+pub(super) fn directories(config: &Config) -> BTreeSet<PathBuf> {
+    Needs::of(config).directories
+}
+
 /// The drop-in; a comment alone where nothing is needed.
 pub(super) fn drop_in(config: &Config) -> String {
     Needs::of(config).to_string()

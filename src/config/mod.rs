@@ -136,7 +136,7 @@ impl Config {
         }
     }
 
-    /// Reads every file that is named, and says which cannot be used. The agent does the same as it starts.
+    /// Reads every file that is named, and says which cannot be read.
     pub fn check_files(&self) -> Vec<Problem> {
         let mqtt = self.mqtt.iter().flat_map(Mqtt::files);
         let http = self.http.token_file.iter();

@@ -143,30 +143,38 @@ async fn what_the_sandbox_keeps_from_the_agent_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     fs::create_dir_all(at("srv/data")).unwrap();
-    fs::create_dir(at("other")).unwrap();
+    for name in ["other", "checkout"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    // Data is often a link to another disk: then that disk is meant.
+    std::os::unix::fs::symlink(at("srv/data"), at("data")).unwrap();
     let file = at("ostler.toml");
     let config = format!(
         "state-dir = {:?}\n[http]\nlisten = []\nsocket = {:?}\n[[workload]]\nname = \"node\"\ndata-dir = {:?}\n\
-         runtime = {{ systemd = {{ unit = \"no-such-node.service\" }} }}\n",
+         runtime = {{ systemd = {{ unit = \"no-such-node.service\" }} }}\n\
+         [[workload]]\nname = \"validator\"\nkind = \"ptn\"\nruntime = {{ systemd = {{ unit = \"no-such-validator.service\" }} }}\n\
+         [workload.ptn]\ndirectory = {:?}\n",
         at("state"),
         at("socket"),
-        at("srv/data")
+        at("data"),
+        at("checkout")
     );
     ostler::durable::write(&file, config.as_bytes(), 0o600).unwrap();
 
     let free = Confined::start(&file, &at("other"), &at("socket"));
     let findings = doctor(&file, &config).await;
     assert_eq!(check(&findings, "sandbox", "may write")["verdict"], "ok");
+    let data = check(&findings, "data", "one filesystem");
+    assert_eq!(data["verdict"], "ok", "{data}");
     drop(free);
 
-    let _confined = Confined::start(&file, &at("srv"), &at("socket"));
-    let findings = doctor(&file, &config).await;
-    let sandbox = check(&findings, "sandbox", "may not write");
-    assert_eq!(sandbox["verdict"], "fail", "{sandbox}");
-    assert!(
-        sandbox["advice"]
-            .as_str()
-            .unwrap()
-            .contains("daemon-reload")
-    );
+    for kept in ["srv", "checkout"] {
+        let _confined = Confined::start(&file, &at(kept), &at("socket"));
+        let findings = doctor(&file, &config).await;
+        let told = format!("may not write {}", at(kept).display());
+        let sandbox = check(&findings, "sandbox", &told);
+        assert_eq!(sandbox["verdict"], "fail", "{sandbox}");
+        let advice = sandbox["advice"].as_str().unwrap();
+        assert!(advice.contains("daemon-reload"), "{advice}");
+    }
 }

@@ -134,8 +134,7 @@ fn configuration(global: &Global) -> (Config, Vec<Check>) {
             return (Config::default(), vec![check]);
         }
     };
-    let problems: Vec<Check> = config
-        .check_files()
+    let problems: Vec<Check> = crate::agent::check_files(&config)
         .into_iter()
         .map(|problem| {
             let message = format!("{}: {}", problem.key, problem.what);

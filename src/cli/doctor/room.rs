@@ -5,24 +5,28 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Check;
+use crate::cli::unit;
 use crate::config::{Config, Workload};
+use crate::data::Store;
 use crate::sensor::ReadError;
 use crate::sensor::mount::{Mount, holding, table_of};
 
 /// What can be said of each workload's data, with the agent's process where it runs.
 pub(super) fn checks(config: &Config, agent: Option<i32>) -> Vec<Check> {
     let seen = agent.map(table_of);
-    let mut checks = Vec::new();
+    let mut checks = match &seen {
+        Some(Ok(seen)) => writable(config, seen),
+        Some(Err(error)) => vec![unseen(error)],
+        None => Vec::new(),
+    };
     for workload in &config.workload {
         let Some(data) = &workload.data_dir else {
             continue;
         };
         let store = store_of(workload, data);
         checks.push(one_filesystem(workload, data, &store));
-        match &seen {
-            Some(Ok(seen)) => checks.extend(writable(workload, data, &store, seen)),
-            Some(Err(error)) => checks.push(unseen(error)),
-            None => {}
+        if let Some(Ok(seen)) = &seen {
+            checks.extend(two_mounts(workload, data, &store, seen));
         }
     }
     checks
@@ -38,7 +42,8 @@ fn unseen(error: &ReadError) -> Check {
 
 /// Where its snapshots are.
 fn store_of(workload: &Workload, data: &Path) -> PathBuf {
-    let beside = || data.with_file_name(".ostler-store");
+    // Where there is no data, that is what is told.
+    let beside = || Store::beside(data).unwrap_or_else(|_| data.to_owned());
     workload.snapshot.store.clone().unwrap_or_else(beside)
 }
 
@@ -81,36 +86,49 @@ fn one_filesystem(workload: &Workload, data: &Path, store: &Path) -> Check {
     }
 }
 
-/// Whether the agent itself may write both, in one mount.
-fn writable(workload: &Workload, data: &Path, store: &Path, seen: &[Mount]) -> Option<Check> {
-    const NAME: &str = "sandbox";
-    const ADVICE: &str = "have the unit made for this configuration (systemctl daemon-reload && systemctl restart ostler), or see what it \
-                          lets the agent write (systemctl cat ostler; mount)";
+const SANDBOX: &str = "sandbox";
+
+/// What to do about it.
+const ADVICE: &str = "have the unit made for this configuration (systemctl daemon-reload && systemctl restart ostler), or see what it \
+                      lets the agent write (systemctl cat ostler; mount)";
+
+/// Whether the agent itself may write where it has to.
+fn writable(config: &Config, seen: &[Mount]) -> Vec<Check> {
+    let directories = unit::directories(config);
+    let mut checks: Vec<Check> = directories
+        .iter()
+        .filter(|directory| {
+            let mount = holding(seen, &canonical(directory));
+            mount.is_some_and(|mount| mount.read_only || mount.read_only_here)
+        })
+        .map(|directory| {
+            let message = format!("the agent may not write {}", directory.display());
+            Check::fail(SANDBOX, message, ADVICE)
+        })
+        .collect();
+    if checks.is_empty() && !directories.is_empty() {
+        let message = "the agent may write where the configuration has it write";
+        checks.push(Check::ok(SANDBOX, message));
+    }
+    checks
+}
+
+/// Whether the agent sees data and snapshots in two mounts.
+fn two_mounts(workload: &Workload, data: &Path, store: &Path, seen: &[Mount]) -> Option<Check> {
     let name = &workload.name;
     // What is exchanged is the directory itself, so it is the one around it that must be writable.
     let around = canonical(data);
-    let around = around.parent().unwrap_or(&around);
     let store = canonical(store);
-    let store = store.parent().unwrap_or(&store);
-    let (data_mount, store_mount) = (holding(seen, around)?, holding(seen, store)?);
-    for (path, mount) in [(around, data_mount), (store, store_mount)] {
-        if mount.read_only || mount.read_only_here {
-            let message = format!("{name}: the agent may not write {}", path.display());
-            return Some(Check::fail(NAME, message, ADVICE));
-        }
-    }
-    if data_mount != store_mount {
+    let data_mount = holding(seen, around.parent().unwrap_or(&around))?;
+    let store_mount = holding(seen, store.parent().unwrap_or(&store))?;
+    (data_mount != store_mount).then(|| {
         let message = format!(
             "{name}: the agent sees data and snapshots in two mounts ({} and {}), between which nothing can be linked",
             data_mount.point.display(),
             store_mount.point.display()
         );
-        return Some(Check::fail(NAME, message, ADVICE));
-    }
-    Some(Check::ok(
-        NAME,
-        format!("{name}: the agent may write the data and its snapshots"),
-    ))
+        Check::fail(SANDBOX, message, ADVICE)
+    })
 }
 
 fn canonical(path: &Path) -> PathBuf {

@@ -5,7 +5,7 @@ mod restore;
 mod take;
 mod verify;
 
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -133,5 +133,5 @@ fn key_value(text: &str) -> Result<(String, String), Usage> {
 }
 
 fn line(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+    print::out(&format!("{line}\n"))
 }

@@ -135,6 +135,12 @@ impl Connection {
         self.on_their_way.is_empty()
     }
 
+    /// Whether something for this topic is on its way.
+    pub fn carries(&self, topic: &str) -> bool {
+        let mut sent = self.on_their_way.values();
+        sent.any(|sent| sent.entry.message.topic == topic)
+    }
+
     /// Sends a message; it comes back from [`happened`](Self::happened) or [`lost`](Self::lost).
     pub fn send(&mut self, entry: Entry) -> Result<(), ClientError> {
         let options = PublishOptions::at_least_once().retain(entry.message.retain());

@@ -182,9 +182,12 @@ impl Reporter {
         };
         let mut connection = Connection::open(&self.settings, credentials, will, desk);
         let end = self.serve(&mut connection, stop).await;
+        let availability = self.topics.availability();
+        let left = self.waiting.holds(&availability) || connection.carries(&availability);
         let largest = self.take_back(&mut connection);
         match &end {
-            End::Stopped if self.connected.is_some() => connection.close().await,
+            // Where the broker has not got the `offline`, its will says it: a farewell would discard that.
+            End::Stopped if self.connected.is_some() && !left => connection.close().await,
             End::Lost(why) if why.closed_by_broker => self.suspect(largest),
             _ => {}
         }

@@ -25,6 +25,11 @@ impl Waiting {
         self.0.is_empty()
     }
 
+    /// Whether something for this topic is among it.
+    pub fn holds(&self, topic: &str) -> bool {
+        self.0.iter().any(|message| message.topic == topic)
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,6 +1,10 @@
 //! Who is there: birth, will, old wills, namesakes.
 
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 use ostler::protocol::{Availability, Presence};
+use ostler::report::Settings;
 
 use super::attic::{Attic, available, settings};
 use super::broker::Broker;
@@ -44,6 +48,32 @@ async fn a_stop_says_offline_and_leaves_no_will() {
     let mut later = Watcher::at(&broker).await;
     let retained = later.message(AVAILABILITY, |_| true).await;
     assert_eq!(retained["state"], "offline", "and stays so");
+}
+
+#[tokio::test]
+async fn where_no_offline_got_through_the_will_says_it() {
+    let broker = Broker::start();
+    let mut watcher = Watcher::at(&broker).await;
+    // Longer than a stop waits.
+    let mut attic = Attic::with(Settings {
+        keep_alive: Duration::from_secs(60),
+        ..settings(&broker)
+    })
+    .await;
+    attic.connected().await;
+    watcher.availability(available(Presence::Online, 1)).await;
+    attic
+        .link("at rest", |link| link.connected && link.waiting == 0)
+        .await;
+    broker.signal(Signal::SIGSTOP);
+    // More than is sent without an answer: nothing can follow.
+    (1..=40).for_each(|sequence| attic.sample(sequence));
+    attic.link("full", |link| link.waiting >= 20).await;
+    attic.stop().await;
+    broker.signal(Signal::SIGCONT);
+    watcher.availability(available(Presence::Offline, 1)).await;
+    let farewells = broker.logged(&["Received DISCONNECT from ostler-attic"]);
+    assert_eq!(farewells, 0);
 }
 
 #[tokio::test]

@@ -48,8 +48,8 @@ pub(super) enum Happened {
     Accepted,
     /// Something came on a topic that is not one of commands.
     Publish(Publish),
-    /// The broker has answered a subscription; refused is what it may do.
-    Subscribed { refused: bool },
+    /// The broker has answered a subscription; it refuses the topics at these places in it.
+    Subscribed { refused: Vec<usize> },
     /// The broker has acknowledged a message.
     Acknowledged(Message),
     /// There is no connection any more.
@@ -261,8 +261,12 @@ async fn poll(
                 }
             }
             Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                let refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
-                Happened::Subscribed { refused }
+                let codes = ack.return_codes.iter().enumerate();
+                let refused =
+                    codes.filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure));
+                Happened::Subscribed {
+                    refused: refused.map(|(place, _)| place).collect(),
+                }
             }
             Ok(_) => continue,
             Err(error) => Happened::Ended(explain(&error, accepted)),

@@ -12,8 +12,11 @@ use crate::protocol::Dropped;
 pub struct Link {
     /// Where the broker is.
     pub broker: String,
-    /// Whether the agent is connected and takes commands.
+    /// Whether the agent is connected and takes commands, except those of `refused`.
     pub connected: bool,
+    /// The topics of commands that the broker did not let the device subscribe to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
     /// Since when it is, or is not, by the device's wall clock.
     pub since: Timestamp,
     /// Attempts to connect since the agent started, this one included.
@@ -33,11 +36,28 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { broker, since, .. } = self;
         if self.connected {
-            return write!(f, "connected to {broker} since {since}");
+            write!(f, "connected to {broker} since {since}")?;
+            return match &self.refused[..] {
+                [] => Ok(()),
+                refused => write!(f, ", but {}", Refused(refused)),
+            };
         }
         let why = self.last_error.as_deref();
         let why = why.unwrap_or("it has not tried yet");
         write!(f, "not connected to {broker} since {since}: {why}")
+    }
+}
+
+/// Says what a broker refuses, and what to do.
+pub(super) struct Refused<'a>(pub &'a [String]);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the broker refuses the subscription to {}: no command arrives there; check its access list",
+            self.0.join(", ")
+        )
     }
 }
 
@@ -46,6 +66,7 @@ impl Link {
         Self {
             broker,
             connected: false,
+            refused: Vec::new(),
             since: Timestamp::now(),
             connection: 0,
             lost: 0,
@@ -69,6 +90,10 @@ mod tests {
         link.last_error = Some("no route to host".to_owned());
         assert_eq!(link.to_string(), told + "no route to host");
         link.connected = true;
-        assert!(link.to_string().starts_with("connected to mqtts://"));
+        let told = format!("connected to mqtts://broker.example:8883 since {since}");
+        assert_eq!(link.to_string(), told);
+        link.refused = vec!["ostler/attic/command/+".to_owned()];
+        let refused = ", but the broker refuses the subscription to ostler/attic/command/+: ";
+        assert!(link.to_string().starts_with(&(told + refused)), "{link}");
     }
 }

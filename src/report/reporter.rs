@@ -20,6 +20,7 @@ use super::contest::Contest;
 use super::credentials::Credentials;
 use super::explain::Why;
 use super::limiter::Limiter;
+use super::link::Refused;
 use super::message::{Kind, Message};
 use super::outbox::{Entry, Outbox};
 use super::shown::Shown;
@@ -276,13 +277,7 @@ impl Reporter {
                 self.subscribe(filters, QoS::AtLeastOnce, connection)
             }
             Happened::Subscribed { refused } if self.connected.is_none() => {
-                if refused {
-                    self.event(
-                        Level::Error,
-                        "subscription-refused",
-                        "the broker refuses the subscription to the command topics: no command over MQTT arrives; check its access list",
-                    );
-                }
+                self.note_refused(&refused);
                 self.come_online(connection)
             }
             Happened::Subscribed { .. } => Ok(()),
@@ -297,6 +292,20 @@ impl Reporter {
             }
             Happened::Ended(why) => Err(why),
         }
+    }
+
+    /// Takes down which topics of commands the broker keeps from the device.
+    fn note_refused(&mut self, places: &[usize]) {
+        let filters = self.topics.command_filters(&self.settings.groups);
+        let refused: Vec<_> = places
+            .iter()
+            .filter_map(|place| filters.get(*place).cloned())
+            .collect();
+        if !refused.is_empty() {
+            let text = Refused(&refused).to_string();
+            self.event(Level::Error, "subscription-refused", &text);
+        }
+        self.link.send_modify(|link| link.refused = refused);
     }
 
     fn subscribe(

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ostler::report::Settings;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::attic::{Attic, settings};
 use super::broker::{Broker, Setup};
@@ -143,4 +145,56 @@ async fn a_broker_that_cannot_be_reached_is_told() {
         .await
         .not_connected("does not resolve")
         .await;
+}
+
+/// A broker that refuses the first topic of the first subscription and takes everything else; one connection long.
+async fn unwilling(listener: TcpListener) {
+    let (mut device, _) = listener.accept().await.unwrap();
+    let mut refuses = true;
+    while let Ok(kind) = device.read_u8().await {
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            let byte = device.read_u8().await.unwrap();
+            length |= usize::from(byte & 127) << shift;
+            shift += 7;
+            if byte < 128 {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        device.read_exact(&mut body).await.unwrap();
+        let text = |at: usize| usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
+        let answer = match kind >> 4 {
+            1 => vec![0x20, 2, 0, 0],
+            3 => {
+                let id = 2 + text(0);
+                vec![0x40, 2, body[id], body[id + 1]]
+            }
+            8 => {
+                let (mut codes, mut at) = (Vec::new(), 2);
+                while at < body.len() {
+                    codes.push(1);
+                    at += 2 + text(at) + 1;
+                }
+                if std::mem::take(&mut refuses) {
+                    codes[0] = 0x80;
+                }
+                let length = 2 + u8::try_from(codes.len()).unwrap();
+                [vec![0x90, length, body[0], body[1]], codes].concat()
+            }
+            _ => continue,
+        };
+        device.write_all(&answer).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn topics_of_commands_that_are_refused_are_told_with_the_link() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut here = settings(&Broker::start());
+    here.broker.port = listener.local_addr().unwrap().port();
+    tokio::spawn(unwilling(listener));
+    let mut attic = Attic::with(here).await;
+    let link = attic.connected().await;
+    assert_eq!(link.refused, ["ostler/attic/command/+"]);
 }

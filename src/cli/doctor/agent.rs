@@ -79,14 +79,14 @@ fn version(name: &'static str, health: &AgentHealth) -> Check {
 /// What the agent says of its link to the broker.
 fn link(link: &Link) -> Check {
     const NAME: &str = "broker link";
-    match link.connected {
-        true => Check::ok(NAME, link.to_string()),
-        false => Check::fail(
-            NAME,
-            link.to_string(),
-            "see the agent's log (journalctl -u ostler)",
-        ),
-    }
+    let advice = match (link.connected, link.refused.is_empty()) {
+        (true, true) => return Check::ok(NAME, link.to_string()),
+        (true, false) => {
+            "let the device read these topics (docs/protocol.md has what it needs), then restart the agent"
+        }
+        (false, _) => "see the agent's log (journalctl -u ostler)",
+    };
+    Check::fail(NAME, link.to_string(), advice)
 }
 
 fn workload(report: &WorkloadReport) -> Check {
@@ -137,5 +137,28 @@ fn workload(report: &WorkloadReport) -> Check {
             message,
             format!("see its log (ostler logs {})", report.name),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_link_over_which_no_command_comes_fails() {
+        let dropped = json!({ "telemetry": 0, "events": 0, "oversized": 0 });
+        let mut told = json!({
+            "broker": "mqtt://broker", "connected": true, "since": "2026-01-02T03:04:05Z", "connection": 1,
+            "lost": 0, "waiting": 0, "dropped": dropped,
+        });
+        let check = |told: Value| link(&serde_json::from_value(told).unwrap());
+        assert_eq!(check(told.clone()).verdict, Verdict::Ok);
+        told["refused"] = json!(["ostler/attic/command/+"]);
+        let refused = check(told);
+        assert_eq!(refused.verdict, Verdict::Fail);
+        assert!(refused.message.contains("ostler/attic/command/+"));
     }
 }

@@ -281,7 +281,12 @@ fn a_file_that_may_not_be_read_is_named() {
     .unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     // The place where it was built may be root's alone.
-    fs::copy(env!("CARGO_BIN_EXE_ostler"), &program).unwrap();
+    // By another process: who forks here meanwhile would hold it open for writing.
+    let installed = Command::new("install")
+        .args(["-m", "755", env!("CARGO_BIN_EXE_ostler")])
+        .arg(&program)
+        .status();
+    assert!(installed.unwrap().success());
     let output = Command::new(&program)
         .args(["checkpoint", "check", path(&file)])
         .current_dir("/")

@@ -49,6 +49,8 @@ fn a_secret_of_no_use_ends_with_64_and_names_the_key() {
     let agent = Agent::new("");
     let token = agent.path("token");
     agent.put("token", "0123456789abcdef");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&token, open).unwrap();
     let text = std::fs::read_to_string(agent.path("ostler.toml")).unwrap();
     let text = text.replace("[http]\n", &format!("[http]\ntoken-file = {token:?}\n"));
     agent.put("ostler.toml", &text);
@@ -216,6 +218,8 @@ fn systemd_is_told_when_the_agent_is_ready_alive_reloading_and_stopping() {
         .is_ok()
         && socket.recv(&mut [0; 512]).is_ok()
     {}
+    let patient = Some(Duration::from_secs(60));
+    socket.set_read_timeout(patient).unwrap();
     agent.signal("CONT");
     told("WATCHDOG=1");
     agent.signal("TERM");

@@ -76,7 +76,13 @@ fn strike(
                 .journalled(&id)
                 .is_some_and(|record| record["ended_at"].is_string())
         };
+        let begun = std::time::Instant::now();
         while !cut && !over(device) {
+            assert!(
+                begun.elapsed().as_secs() < 120,
+                "it does not end: {}",
+                device.agent.log()
+            );
             cut = device
                 .agent
                 .ended_within(std::time::Duration::from_millis(20));

@@ -16,7 +16,7 @@ fn with(inn: &Inn, script: &str) -> Bucket {
     crate::inventory::script(&program, script);
     Bucket {
         program,
-        patience: Duration::from_millis(300),
+        patience: Duration::from_secs(60),
         ..inn.bucket()
     }
 }
@@ -58,10 +58,11 @@ fn one_that_fails_is_quoted_without_what_lets_others_in() {
 fn one_that_hangs_is_ended_with_what_it_started() {
     let inn = inn();
     let pids = inn.path("pids");
-    let bucket = with(
+    let mut bucket = with(
         &inn,
         &format!("sleep 600 & echo $! $$ > {}; wait", pids.display()),
     );
+    bucket.patience = Duration::from_secs(3);
     let message = inn.upload(&bucket, "first").unwrap_err().to_string();
     assert!(message.contains("nothing moved"), "{message}");
     let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -108,7 +109,9 @@ fn two_at_a_time_on_one_store_are_refused() {
     let mut control = Control::unlimited().cancelled_by(cancelled.clone());
     std::thread::scope(|scope| {
         scope.spawn(|| bucket.upload(&inn.store, &miner(), &name("first"), false, &mut control));
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !inn.path("begun").exists() {
+            assert!(Instant::now() < deadline, "it does not begin");
             std::thread::sleep(Duration::from_millis(5));
         }
         let error = inn.upload(&inn.bucket(), "first").unwrap_err();

@@ -48,7 +48,7 @@ impl Aim {
 
     /// Whether it was over by then.
     pub fn learn(&mut self, over: bool) {
-        self.0 = self.0.mul_f64(if over { 0.8 } else { 1.05 });
+        self.0 = self.0.mul_f64(if over { 0.6 } else { 1.1 });
     }
 }
 
@@ -95,7 +95,9 @@ impl Tally {
                     && !at.ends_with("not yet accepted")
             });
             let struck: u32 = struck.map(|(_, count)| count).sum();
-            assert!(struck * 8 > cycles, "{operation}: {struck} of {cycles}");
+            // Of a few, chance may miss nearly all.
+            let least = if cycles < 100 { 1 } else { cycles / 8 };
+            assert!(struck >= least, "{operation}: {struck} of {cycles}");
         }
     }
 }

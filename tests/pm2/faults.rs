@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -165,10 +164,17 @@ async fn a_daemon_that_hangs_ends_the_step_and_no_second_one_is_started() {
 /// A program in the place of `pm2`, in front of a daemon that runs.
 fn program(lab: &Pm2, text: &str) -> PathBuf {
     let path = lab.path("fake-pm2");
-    let mut file = File::create(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file.set_permissions(std::fs::Permissions::from_mode(0o755))
+    let source = lab.path("fake-pm2.txt");
+    File::create(&source)
+        .unwrap()
+        .write_all(text.as_bytes())
         .unwrap();
+    // By another process: who forks here meanwhile would hold it open for writing.
+    let installed = std::process::Command::new("install")
+        .args(["-m", "755"])
+        .args([&source, &path])
+        .status();
+    assert!(installed.unwrap().success());
     path
 }
 

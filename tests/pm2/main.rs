@@ -223,7 +223,7 @@ async fn the_validator_of_another_user_is_driven_as_that_user() {
 }
 
 #[tokio::test]
-async fn a_validator_is_found_where_nothing_is_configured() {
+async fn a_daemon_without_a_validator_is_not_taken_for_one() {
     let lab = Pm2::new();
     // The program is found beside the `node` that the daemon is, or in the usual places; here it is in none of them.
     let found = || async { pm2::discover(&[]).await.unwrap_or_default() };
@@ -234,5 +234,5 @@ async fn a_validator_is_found_where_nothing_is_configured() {
             .cloned()
     };
     lab.pm2(&["ping"]);
-    assert_eq!(mine(&found().await), None, "a daemon without a validator");
+    assert_eq!(mine(&found().await), None,);
 }

@@ -40,6 +40,8 @@ async fn the_updater_stops_first_and_its_start_makes_the_validator_anew() {
     let after = reach(&driver, all_run).await;
     assert_eq!(id("sn8"), sn8);
     assert_ne!(after.run, before.run);
+    // Its first act is to note that it was started; PM2 calls it online before.
+    lab.wait_until("it has begun", |lab| lab.starts() >= 2);
     assert_eq!(lab.starts(), 2, "each once");
 }
 

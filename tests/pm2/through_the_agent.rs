@@ -37,6 +37,7 @@ fn a_validator_is_restarted_stopped_and_started_and_tells_all_that_it_is() {
     let starts = lab.starts();
     text(&agent.cli(&["restart", "validator", "--id", "r"]));
     lab.wait_until("it runs", |lab| lab.status("ptn") == "online");
+    lab.wait_until("it has begun", |lab| lab.starts() > starts);
     assert_eq!(lab.starts(), starts + 1, "once");
     let record = agent.journalled("r").unwrap();
     let steps: Vec<_> = record["steps"]
@@ -143,8 +144,11 @@ fn a_restart_that_lost_power_brings_the_daemon_back_too() {
     });
     agent.kill();
     // The host comes up again without PM2: nobody had run `pm2 startup`.
-    lab.try_pm2(&["kill"]);
-    assert_eq!(lab.daemon(), None);
+    // What the agent had asked PM2 for may still be under way.
+    lab.wait_until("there is no daemon", |lab| {
+        lab.try_pm2(&["kill"]);
+        lab.daemon().is_none()
+    });
     agent.start();
     let record = agent.wait_for("cut");
     assert_eq!(record["state"], "succeeded", "{record}");

@@ -68,7 +68,7 @@ fn systemctl_run(agent: &str, test: &str) {
 #[ignore = "not a test: what the agent of another test does"]
 fn agent_that_stops_a_unit_and_hangs() {
     only_inside(async || {
-        let armed = DeadMan::arm(&name("orphaned"), Duration::from_secs(5))
+        let armed = DeadMan::arm(&name("orphaned"), Duration::from_secs(15))
             .await
             .unwrap();
         assert_eq!(

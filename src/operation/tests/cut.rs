@@ -46,15 +46,7 @@ async fn a_cut_that_takes_too_long_is_given_up_and_the_workload_started() {
 #[tokio::test]
 async fn what_runs_again_during_the_cut_gives_no_snapshot() {
     let inn = Inn::new();
-    let fake = inn.fake.clone();
-    let started = move || {
-        // As a timer, a program or a person would, right after the stop.
-        std::thread::spawn(move || {
-            fake.with(|state| (state.running, state.run) = (true, state.run + 1));
-        });
-    };
-    inn.fake
-        .with(|state| state.at_stop = Some(Box::new(started)));
+    inn.fake.with(|state| state.starts_again = true);
     let record = snapshot(&inn, inn.snapshots(rclone())).await;
     let failure = record.failure.as_ref().unwrap();
     assert_eq!(failure.reason, Reason::NotPossible, "{record:?}");

@@ -34,6 +34,8 @@ pub struct FakeState {
     pub stop_lands_after: Option<Duration>,
     /// In this run it ends, after it was seen running so often.
     pub ends_in_run: Option<(u32, u32)>,
+    /// Where it is seen stopped next, something has started it again, as a timer, a program or a person would.
+    pub starts_again: bool,
     /// Happens when the next stop has been done: a disk that fills at the worst moment.
     pub at_stop: Option<Box<dyn FnOnce() + Send>>,
     /// Where it runs while this is so, it is restarted again and again.
@@ -79,6 +81,9 @@ impl Runtime for Fake {
             return Err(error);
         }
         let (state, run) = self.with(|state| {
+            if !state.running && std::mem::take(&mut state.starts_again) {
+                (state.running, state.run) = (true, state.run + 1);
+            }
             match state.ends_in_run {
                 Some((run, 0)) if run == state.run => state.running = false,
                 Some((run, looks)) if run == state.run => {

@@ -41,12 +41,12 @@ pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
 
 /// Stops the workload; it stays stopped.
 pub(super) async fn stop(context: &mut Context, grace: Option<Duration>) -> Result<(), Failure> {
-    let found = context.found().await?;
+    let mut found = context.found().await?;
     if context.record.dry_run {
         return plan(context, &found, &["stop"]);
     }
     if !context.recovered() {
-        return bring_down(context, &found, grace).await;
+        return bring_down(context, &mut found, grace, false).await;
     }
     // Whoever asked for it wants it stopped, and may have been told of nothing else since. What runs now was started by
     // its runtime after a power cut, say; a start that was asked for here comes in its turn.
@@ -65,7 +65,7 @@ pub(super) async fn stop(context: &mut Context, grace: Option<Duration>) -> Resu
 
 /// Stops and starts the workload and waits until it answers. Once the stop has begun the start runs on every path out.
 pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> Result<(), Failure> {
-    let found = context.found().await?;
+    let mut found = context.found().await?;
     if !context.recovered() {
         exchanging::refuse_torn(context).await?;
     }
@@ -83,7 +83,8 @@ pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> R
             ),
         ));
     }
-    let stopped = bring_down(context, &found, grace).await;
+    let resumes = context.recovered();
+    let stopped = bring_down(context, &mut found, grace, resumes).await;
     if matches!(&stopped, Err(failure) if failure.reason == Reason::Cancelled) {
         return stopped;
     }
@@ -104,27 +105,55 @@ fn plan(context: &mut Context, found: &Found, steps: &[&str]) -> Result<(), Fail
     Ok(())
 }
 
+/// Looks again at a workload that is about to be stopped after long work: it may have been started since it was found,
+/// by a boot that was still under way for example, and is started again then.
+pub(super) async fn look_again(context: &mut Context, found: &mut Found) -> Result<(), Failure> {
+    let now = context.workload.runtime.inspect().await;
+    let now = now.map_err(failure_of)?;
+    if now.state.runs() {
+        (found.running, found.run) = (true, now.run);
+        context.record.found = Some(found.clone());
+    }
+    Ok(())
+}
+
+/// Stops the workload. Where that ended a run, it was running, whatever it was `found` to be. A stop that `resumes` was
+/// begun before an interruption.
 pub(super) async fn bring_down(
     context: &mut Context,
-    found: &Found,
+    found: &mut Found,
     grace: Option<Duration>,
+    resumes: bool,
 ) -> Result<(), Failure> {
     let workload = context.workload.clone();
     let grace = grace.unwrap_or(workload.times().grace);
-    let recovered = context.recovered();
-    context
-        .step("stop", end_run(&*workload.runtime, found, grace, recovered))
-        .await
+    let mut ended = false;
+    let stop = async {
+        let did = end_run(&*workload.runtime, found, grace, resumes).await?;
+        ended = did.changed;
+        Ok(did)
+    };
+    context.step("stop", stop).await?;
+    if ended && !found.running {
+        note_ran(context, found);
+    }
+    Ok(())
 }
 
-/// Ends the run that was found. Taken up again after an interruption, it first looks whether that run has ended already.
+/// The workload is to run afterwards; durable with the next step.
+pub(super) fn note_ran(context: &mut Context, found: &mut Found) {
+    found.running = true;
+    context.record.found = Some(found.clone());
+}
+
+/// Ends the run that was found. Where it `resumes` after an interruption, it first looks whether that run has ended already.
 async fn end_run(
     runtime: &dyn Runtime,
     found: &Found,
     grace: Duration,
-    recovered: bool,
+    resumes: bool,
 ) -> Result<Did, Failure> {
-    if recovered {
+    if resumes {
         let now = retry(START_PATIENCE, || runtime.inspect())
             .await
             .map_err(failure_of)?;
@@ -138,7 +167,7 @@ async fn end_run(
         }
     }
     let (changed, detail) = match runtime.stop(grace).await.map_err(failure_of)? {
-        Stopped::Already => (recovered && found.running, "it did not run"),
+        Stopped::Already => (resumes && found.running, "it did not run"),
         Stopped::Cleanly => (true, "it ended by itself"),
         Stopped::Failed => (true, "it ended by itself, with a failure"),
         Stopped::Killed => (true, "it was killed after its grace"),

@@ -78,12 +78,16 @@ pub(super) async fn replace(
     found: &Found,
     (exclusive, staged): (Exclusive, Staged),
 ) -> Result<(), Failure> {
+    let mut found = found.clone();
     let mut ready = context
         .refuse_while_closing()
         .and_then(|()| context.refuse_when_cancelled());
     if ready.is_ok() {
+        ready = power::look_again(context, &mut found).await;
+    }
+    if ready.is_ok() {
         let workload = context.workload.clone();
-        let armed = arm(&workload, found, plan.dead_man);
+        let armed = arm(&workload, &found, plan.dead_man);
         ready = context.step("arm", armed).await;
     }
     if let Err(failure) = ready {
@@ -95,20 +99,20 @@ pub(super) async fn replace(
             .await?;
         return Err(failure);
     }
-    let exchanged = match power::bring_down(context, found, None).await {
+    let exchanged = match power::bring_down(context, &mut found, None, false).await {
         Ok(()) => {
             let journal = exclusive.store().exchange_journal();
-            exchange(context, plan, found, journal, staged).await
+            exchange(context, plan, &found, journal, staged).await
         }
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
     match exchanged {
-        Ok(()) => settle(context, exclusive, found).await,
+        Ok(()) => settle(context, exclusive, &found).await,
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
-            let back = retreat(context, exclusive.store(), found).await;
+            let back = retreat(context, exclusive.store(), &found).await;
             drop(exclusive);
             recovery::sweep(context).await;
             back.and(Err(failure))

@@ -8,6 +8,7 @@ mod from_bucket;
 mod inn;
 mod interrupted;
 mod journal;
+mod meanwhile;
 mod power;
 mod reboot;
 mod requests;

@@ -200,6 +200,7 @@ async fn replace(
     exclusive: Exclusive,
     staging: Staging,
 ) -> Result<(), Failure> {
+    let mut found = found.clone();
     let ready = match context.cancelled.is_cancelled() {
         true => Err(Failure::new(
             Reason::Cancelled,
@@ -212,6 +213,9 @@ async fn replace(
         refused => refused,
     };
     if ready.is_ok() {
+        ready = power::look_again(context, &mut found).await;
+    }
+    if ready.is_ok() {
         // Durable with the next step: recovery goes by it.
         tell(
             context,
@@ -219,7 +223,7 @@ async fn replace(
             json!({"path": staging.backup.path, "link": staging.backup.link}),
         );
         let workload = context.workload.clone();
-        let armed = arm(&workload, found, validator.dead_man);
+        let armed = arm(&workload, &found, validator.dead_man);
         ready = context.step("arm", armed).await;
     }
     if let Err(failure) = ready {
@@ -231,17 +235,17 @@ async fn replace(
         }
         return Err(failure);
     }
-    let exchanged = match power::bring_down(context, found, None).await {
-        Ok(()) => exchange(context, validator, found, staging).await,
+    let exchanged = match power::bring_down(context, &mut found, None, false).await {
+        Ok(()) => exchange(context, validator, &found, staging).await,
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
     match exchanged {
-        Ok(()) => settle(context, validator, found, exclusive).await,
+        Ok(()) => settle(context, validator, &found, exclusive).await,
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
-            retreat(context, validator, found).await?;
+            retreat(context, validator, &found).await?;
             Err(failure)
         }
     }

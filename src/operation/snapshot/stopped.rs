@@ -53,13 +53,18 @@ async fn take(
     plan: &Snapshots,
     found: &Found,
 ) -> Result<Timestamp, Failure> {
+    let workload = context.workload.clone();
     if !found.running {
-        return cold(context, cut, plan, false).await;
+        // That was before all that had to be read: it may have been started since, or be started now.
+        still_stopped(&workload).await?;
+        let time = cold(context, cut, plan, false).await?;
+        return still_stopped(&workload).await.map(|()| time);
     }
     context.refuse_while_closing()?;
-    let workload = context.workload.clone();
+    let mut found = found.clone();
+    power::look_again(context, &mut found).await?;
     context
-        .step("arm", arm(&workload, found, plan.dead_man))
+        .step("arm", arm(&workload, &found, plan.dead_man))
         .await?;
     let stopped = bring_down(context, &workload).await;
     context.must_finish();

@@ -38,6 +38,8 @@ pub struct FakeState {
     pub starts_again: bool,
     /// Happens when the next stop has been done: a disk that fills at the worst moment.
     pub at_stop: Option<Box<dyn FnOnce() + Send>>,
+    /// As soon as this is so, somebody starts it, or it starts anew by itself: once.
+    pub starts_when: Option<Box<dyn Fn() -> bool + Send>>,
     /// Where it runs while this is so, it is restarted again and again.
     pub crashes: Option<Box<dyn Fn() -> bool + Send>>,
 }
@@ -65,6 +67,16 @@ impl Fake {
         fake
     }
 
+    /// What others have done to it by now.
+    fn meanwhile(&self) {
+        self.with(|state| {
+            if state.starts_when.as_ref().is_some_and(|when| when()) {
+                state.starts_when = None;
+                (state.running, state.run) = (true, state.run + 1);
+            }
+        });
+    }
+
     pub fn with<T>(&self, change: impl FnOnce(&mut FakeState) -> T) -> T {
         change(&mut self.0.lock().unwrap())
     }
@@ -77,6 +89,7 @@ impl Runtime for Fake {
     }
 
     async fn inspect(&self) -> Result<Inspection, Error> {
+        self.meanwhile();
         if let Some(error) = self.with(|state| state.inspect_errors.pop_front()) {
             return Err(error);
         }
@@ -114,6 +127,7 @@ impl Runtime for Fake {
     }
 
     async fn start(&self) -> Result<bool, Error> {
+        self.meanwhile();
         self.with(|state| match state.start_errors.pop_front() {
             Some(error) => Err(error),
             None if state.running => Ok(false),
@@ -128,6 +142,7 @@ impl Runtime for Fake {
 
     async fn stop(&self, _grace: Duration) -> Result<Stopped, Error> {
         sleep(self.with(|state| state.stop_takes)).await;
+        self.meanwhile();
         if let Some(after) = self.with(|state| state.stop_lands_after.take()) {
             let late = self.clone();
             tokio::spawn(async move {

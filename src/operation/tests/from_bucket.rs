@@ -230,6 +230,28 @@ async fn a_fetch_that_is_cut_goes_on_at_the_next_start_of_the_agent() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_was_cut_stops_whichever_run_there_is_when_it_has_ended() {
+    let mut lost = Lost::new();
+    lost.lose();
+    let engine = lost.0.engine(lost.hangs(4, false)).await;
+    engine.submit(from_bucket("a", json!({}))).await;
+    lost.0.begun().await;
+    assert!(!engine.drain(Duration::from_millis(1)).await);
+    drop(engine);
+    // It starts anew by itself, at the worst moment.
+    lost.0.starts_at("stop");
+    let engine = lost.0.engine(rclone()).await;
+    let record = ended(&engine, "a").await;
+    assert_eq!(record.state, State::Succeeded, "{record:?}");
+    assert_eq!(lost.data(), "one of second");
+    let seen = lost
+        .0
+        .fake
+        .with(|state| (state.running, state.stops, state.starts));
+    assert_eq!(seen, (true, 1, 1));
+}
+
+#[tokio::test]
 async fn a_fetch_can_be_cancelled_and_asked_again() {
     let lost = Lost::new();
     let engine = lost.0.engine(lost.hangs(4, false)).await;

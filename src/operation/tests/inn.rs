@@ -121,6 +121,15 @@ impl Inn {
         engine
     }
 
+    /// Somebody starts the workload once the operation `a` has begun this step.
+    pub fn starts_at(&self, step: &str) {
+        let record = self.path("state/operations/a.json");
+        let name = format!("\"{step}\"");
+        let begun = move || fs::read_to_string(&record).is_ok_and(|text| text.contains(&name));
+        self.fake
+            .with(|state| state.starts_when = Some(Box::new(begun)));
+    }
+
     pub fn latest(&self) -> String {
         fs::read_to_string(self.path("bucket/miner/LATEST")).unwrap_or_default()
     }

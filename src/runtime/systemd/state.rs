@@ -31,9 +31,14 @@ impl Unit {
     /// inactive for an instant, with a job.
     pub(super) fn is_down(&self) -> bool {
         matches!(self.0.text("ActiveState"), "inactive" | "failed")
-            && self.number("Job") == 0
+            && !self.has_job()
             && self.number("MainPID") == 0
             && self.number("ControlPID") == 0
+    }
+
+    /// systemd has yet to do something with it; where it is down, that is to start it.
+    fn has_job(&self) -> bool {
+        self.number("Job") != 0
     }
 
     /// It runs, is on its way there, or systemd is about to try again.
@@ -104,6 +109,8 @@ impl Unit {
             "active" | "reloading" | "refreshing" | "activating" | "deactivating" => {
                 RunState::Running
             }
+            // A start is queued: at boot, behind what it comes after.
+            "inactive" | "failed" if self.has_job() => RunState::Restarting,
             // Not `Created`: of a unit that ended well systemd forgets that it ever ran.
             "inactive" | "failed" => RunState::Stopped,
             _ => RunState::Unknown,
@@ -128,6 +135,9 @@ impl Unit {
             }
             "activating" => Some(format!("is being started ({})", self.0.text("SubState"))),
             "deactivating" => Some(format!("is being stopped ({})", self.0.text("SubState"))),
+            "inactive" | "failed" if self.has_job() => {
+                Some("waits to be started: systemd has a job for it".into())
+            }
             "failed" => Some(self.ended()),
             "inactive" => Some(match self.0.text("LoadState") {
                 "masked" => "is masked: allow it again with `systemctl unmask`".into(),
@@ -224,6 +234,13 @@ mod tests {
             RunState::Restarting,
             "ended because the memory was exhausted, and is started again and again",
         );
+        for state in ["inactive", "failed"] {
+            expect(
+                &format!("LoadState=loaded ActiveState={state} SubState=dead Job=512"),
+                RunState::Restarting,
+                "waits to be started: systemd has a job for it",
+            );
+        }
         for (how, reason) in [
             ("Result=watchdog", "did not answer systemd's watchdog"),
             (

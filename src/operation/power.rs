@@ -1,5 +1,6 @@
 //! The operations `start`, `stop` and `restart`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -138,6 +139,21 @@ pub(super) async fn bring_down(
         note_ran(context, found);
     }
     Ok(())
+}
+
+/// Ends what was started while its trees were exchanged: it has the files of the old one open.
+pub(super) async fn end_what_crept_in(
+    context: &mut Context,
+    found: &mut Found,
+    journal: PathBuf,
+) -> Result<(), Failure> {
+    let runtime = &context.workload.runtime;
+    let now = retry(START_PATIENCE, || runtime.inspect()).await;
+    if !now.map_err(failure_of)?.state.runs() {
+        return Ok(());
+    }
+    note_ran(context, found);
+    exchanging::stop_again(context, journal).await
 }
 
 /// The workload is to run afterwards; durable with the next step.

@@ -102,7 +102,7 @@ pub(super) async fn replace(
     let exchanged = match power::bring_down(context, &mut found, None, false).await {
         Ok(()) => {
             let journal = exclusive.store().exchange_journal();
-            exchange(context, plan, &found, journal, staged).await
+            exchange(context, plan, &mut found, journal, staged).await
         }
         Err(failure) => Err(failure),
     };
@@ -193,7 +193,7 @@ pub(super) async fn stage(
 async fn exchange(
     context: &mut Context,
     plan: &Snapshots,
-    found: &Found,
+    found: &mut Found,
     journal: std::path::PathBuf,
     staged: Staged,
 ) -> Result<(), Failure> {
@@ -215,6 +215,7 @@ async fn exchange(
     let staged = whole(context.labour("carry", limits, carry).await?)?;
     still_stopped(&context.workload).await?;
     let ran = found.running;
+    let exchanged = journal.clone();
     let exchange = move |_: &mut Control| {
         let mut exchange = staged.exchange(&journal)?;
         exchange.note_ran(ran);
@@ -230,6 +231,7 @@ async fn exchange(
     context
         .labour("exchange", Limits::default(), exchange)
         .await?;
+    power::end_what_crept_in(context, found, exchanged).await?;
     renew::forward(context).await
 }
 

@@ -236,7 +236,7 @@ async fn replace(
         return Err(failure);
     }
     let exchanged = match power::bring_down(context, &mut found, None, false).await {
-        Ok(()) => exchange(context, validator, &found, staging).await,
+        Ok(()) => exchange(context, validator, &mut found, staging).await,
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
@@ -297,7 +297,7 @@ async fn outwait_updater(context: &mut Context, validator: &Validator) -> Result
 async fn exchange(
     context: &mut Context,
     validator: &Validator,
-    found: &Found,
+    found: &mut Found,
     mut staging: Staging,
 ) -> Result<(), Failure> {
     let (plan, live) = (validator.clone(), staging.place.live.clone());
@@ -335,8 +335,8 @@ async fn exchange(
     };
     context
         .labour("exchange", Limits::default(), exchange)
-        .await
-        .map(drop)
+        .await?;
+    power::end_what_crept_in(context, found, validator.journal()).await
 }
 
 /// After the commit: the validator proves the new state, or the old one comes back.

@@ -38,6 +38,26 @@ async fn what_came_up_after_it_was_found_stopped_is_started_again() {
 }
 
 #[tokio::test]
+async fn what_was_started_during_the_exchange_does_not_stay_on_the_old_data() {
+    for inn in [Inn::new(), stopped()] {
+        let file = inn.path("data/file");
+        let exchanged = move || fs::read(&file).is_ok_and(|text| text != b"changed");
+        // Not before there is something that has changed.
+        inn.starts_at("exchange");
+        let begun = inn.fake.with(|state| state.starts_when.take()).unwrap();
+        inn.fake
+            .with(|state| state.starts_when = Some(Box::new(move || begun() && exchanged())));
+        let before = inn.fake.with(|state| state.stops + state.run);
+        let record = asked(&inn, Operation::Restore).await;
+        assert_eq!(record.state, State::Succeeded, "{record:?}");
+        let seen = inn
+            .fake
+            .with(|state| (state.running, state.stops, state.starts));
+        assert_eq!(seen, (true, 1 + before, 1));
+    }
+}
+
+#[tokio::test]
 async fn what_stays_stopped_is_not_started() {
     let inn = stopped();
     let record = asked(&inn, Operation::Restore).await;

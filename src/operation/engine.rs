@@ -148,7 +148,7 @@ impl Engine {
         }
         if let Some(end) = request
             .expires_at
-            .filter(|end| inner.clock.synced() && *end < Timestamp::now())
+            .filter(|end| inner.clock.has_passed(*end))
         {
             return Err(Failure::new(
                 Reason::Expired,

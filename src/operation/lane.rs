@@ -261,11 +261,10 @@ fn heeds_a_cancel(record: &OperationRecord) -> bool {
     }
 }
 
-/// Whether the time of an operation that waits is over. A clock that is not synchronised expires nothing,
-/// and what has begun once is brought to its end.
+/// Whether the time of an operation that waits is over. What has begun once is brought to its end.
 fn is_over(record: &OperationRecord, clock: &ClockSync) -> bool {
     let waits = record.state == State::Accepted && record.steps.is_empty();
-    waits && clock.synced() && record.expires_at.is_some_and(|end| end < Timestamp::now())
+    waits && record.expires_at.is_some_and(|end| clock.has_passed(end))
 }
 
 async fn dispatch(context: &mut Context) -> Result<(), Failure> {

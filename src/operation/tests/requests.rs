@@ -54,7 +54,7 @@ async fn a_full_lane_refuses_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_synchronised_clock_expires_what_has_not_begun() {
+async fn a_clock_that_was_synchronised_once_expires_what_has_not_begun() {
     let directory = tempfile::tempdir().unwrap();
     let clock = ClockSync::default();
     let engine = open(directory.path(), &Fake::running(), clock.clone()).await;
@@ -69,6 +69,12 @@ async fn only_a_synchronised_clock_expires_what_has_not_begun() {
     clock.set(true);
     assert_eq!(
         reason(&engine.submit(old("while-synced")).await),
+        Reason::Expired
+    );
+    // The time server is gone; what was over stays over.
+    clock.set(false);
+    assert_eq!(
+        reason(&engine.submit(old("while-unsynced-again")).await),
         Reason::Expired
     );
     engine.spawn();

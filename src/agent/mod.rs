@@ -10,12 +10,11 @@ mod signals;
 mod watchdog;
 mod workloads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -38,7 +37,8 @@ pub use doors::check_files;
 use reload::Live;
 pub use restart::Starts;
 use session::Session;
-use signals::{Signals, Told};
+pub use signals::Signals;
+use signals::Told;
 
 /// How long operations at work may take to end when the agent is told to stop; systemd allows 90 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -66,12 +66,16 @@ pub enum Ending {
     Found,
 }
 
-/// Runs the agent until SIGTERM or SIGINT, or until something new to look after is found. SIGHUP reads `file`, or the default place, again.
+/// Runs the agent until SIGTERM or SIGINT, or until something new to look after is found. SIGHUP reads `file`, or the default place, again;
+/// what that changes is in `config` afterwards.
 ///
 /// # Errors
 /// Where it cannot start: the state directory, the journal, a secret or a socket cannot be had.
-pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending> {
-    let signals = Signals::new().context("cannot take signals")?;
+pub async fn run(
+    config: &mut Config,
+    file: Option<&Path>,
+    signals: &mut Signals,
+) -> anyhow::Result<Ending> {
     let session = Session::begin(&config.state_dir)?;
     // Before anything is taken up: what waited in the journal may have expired.
     let clock = ClockSync::default();
@@ -85,8 +89,8 @@ pub async fn run(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ending
         .as_ref()
         .map_or(&config.workload[..], Discovery::workloads);
     let built = workloads::build_all(workloads, &config.state_dir, &clock)?;
-    let miner = doors::miner(&config, built.miners);
-    let engine = open_engine(&config, built.workloads, &clock).await?;
+    let miner = doors::miner(config, built.miners);
+    let engine = open_engine(config, built.workloads, &clock).await?;
     let served = serve(
         config,
         file,
@@ -116,9 +120,9 @@ struct Stable {
 
 /// Opens the doors, runs the lanes, and closes all in order. Every error is from before the lanes run.
 async fn serve(
-    mut config: Config,
-    file: Option<PathBuf>,
-    mut signals: Signals,
+    config: &mut Config,
+    file: Option<&Path>,
+    signals: &mut Signals,
     session: Session,
     discovery: Option<Discovery>,
     clock: ClockSync,
@@ -126,7 +130,7 @@ async fn serve(
 ) -> anyhow::Result<Ending> {
     let Stable { engine, miner } = stable;
     let root = sensor::Root::default();
-    let device = identity::report(&config, Device::detect(&root)?, session.number, &engine);
+    let device = identity::report(config, Device::detect(&root)?, session.number, &engine);
     let workloads = match device.workloads.len() {
         1 => "1 workload".to_owned(),
         many => format!("{many} workloads"),
@@ -145,7 +149,7 @@ async fn serve(
     let telemetry = watch::Sender::new(None);
     let mut link = None;
     let reporter =
-        reporter(&config, &session, &engine, &id, &device, &clock)?.map(|(reporter, watcher)| {
+        reporter(config, &session, &engine, &id, &device, &clock)?.map(|(reporter, watcher)| {
             link = Some(watcher);
             reporter
         });
@@ -156,16 +160,16 @@ async fn serve(
         link: link.clone(),
         miner,
     };
-    let api = http::Server::bind(doors::settings(&config, &id)?, state, stop.clone()).await?;
+    let api = http::Server::bind(doors::settings(config, &id)?, state, stop.clone()).await?;
     front_ends.spawn(api.run());
     if let Some(reporter) = reporter {
         front_ends.spawn(reporter.run(stop.clone()));
     }
 
     let interval = watch::Sender::new(config.telemetry.interval.into());
-    let mut sensors = Sensors::new(root, directories(&config));
+    let mut sensors = Sensors::new(root, directories(config));
     let wall = clock.clone();
-    let schedules = watch::Sender::new(workloads::schedules(&config));
+    let schedules = watch::Sender::new(workloads::schedules(config));
     let scheduler = Scheduler::new(
         schedules.subscribe(),
         engine.clone(),
@@ -174,7 +178,7 @@ async fn serve(
         move || wall.synced().then(Timestamp::now),
     );
     front_ends.spawn(stop.clone().run_until_cancelled_owned(scheduler.run()));
-    let dropped = workloads::drop_directories(&config)?;
+    let dropped = workloads::drop_directories(config)?;
     if !dropped.is_empty() {
         let drops = Drops::new(dropped, engine.clone(), clock.clone());
         front_ends.spawn(stop.clone().run_until_cancelled_owned(drops.run()));
@@ -210,7 +214,7 @@ async fn serve(
     let found = loop {
         tokio::select! {
             told = signals.next() => match told {
-                Told::Reload => live.reload(&mut config, file.as_deref()),
+                Told::Reload => live.reload(config, file),
                 Told::Stop => break false,
             },
             () = &mut more => break true,
@@ -220,15 +224,44 @@ async fn serve(
     if !found {
         watchdog::notify(&[NotifyState::Stopping]);
     }
-    let drained = engine.drain(DRAIN).await;
-    stop.cancel();
-    front_ends.close();
-    let said_goodbye = timeout(GOODBYE, front_ends.wait()).await.is_ok();
-    Ok(match (found, drained && said_goodbye) {
-        (true, _) => Ending::Found,
-        (false, true) => Ending::Graceful,
-        (false, false) => Ending::Abandoned,
-    })
+    let leaving = async {
+        let drained = engine.drain(DRAIN).await;
+        stop.cancel();
+        front_ends.close();
+        let said_goodbye = timeout(GOODBYE, front_ends.wait()).await.is_ok();
+        drained && said_goodbye
+    };
+    let told = async || signals.next().await;
+    let reload = || live.reload(config, file);
+    Ok(leave(leaving, found, told, reload).await)
+}
+
+/// Ends what was begun. Signals count meanwhile: an agent that is to be run again and is told to end is not.
+async fn leave(
+    leaving: impl Future<Output = bool>,
+    mut found: bool,
+    mut told: impl AsyncFnMut() -> Told,
+    mut reload: impl FnMut(),
+) -> Ending {
+    let mut leaving = pin!(leaving);
+    loop {
+        tokio::select! {
+            all_ended = &mut leaving => return match (found, all_ended) {
+                (true, _) => Ending::Found,
+                (false, true) => Ending::Graceful,
+                (false, false) => Ending::Abandoned,
+            },
+            told = told() => match told {
+                Told::Reload if found => reload(),
+                Told::Stop if found => {
+                    found = false;
+                    watchdog::notify(&[NotifyState::Stopping]);
+                }
+                // It ends already.
+                Told::Reload | Told::Stop => {}
+            }
+        }
+    }
 }
 
 /// Keeps up with whether the clock can be believed, whatever becomes of the sensors.
@@ -332,4 +365,42 @@ fn directories(config: &Config) -> Vec<PathBuf> {
     std::iter::once(config.state_dir.clone())
         .chain(data)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_that_is_to_be_run_again_heeds_signals_while_it_ends() {
+        for (signals, expected) in [
+            (vec![Told::Reload], (Ending::Found, 1)),
+            (
+                vec![Told::Reload, Told::Stop, Told::Reload],
+                (Ending::Graceful, 1),
+            ),
+        ] {
+            let (tell, mut told) = mpsc::channel(signals.len());
+            // It ends once all of them have been taken.
+            let leaving = async {
+                for signal in signals {
+                    tell.send(signal).await.unwrap();
+                }
+                while tell.capacity() < tell.max_capacity() {
+                    tokio::task::yield_now().await;
+                }
+                true
+            };
+            let mut reloads = 0;
+            let ending = leave(
+                leaving,
+                true,
+                async || told.recv().await.unwrap(),
+                || reloads += 1,
+            );
+            assert_eq!((ending.await, reloads), expected);
+        }
+    }
 }

@@ -38,15 +38,12 @@ impl Starts {
 
     /// Counts this start, and waits where those before it came to nothing. The first restart is at once. Says `false` where the agent was told
     /// to end meanwhile.
-    ///
-    /// # Errors
-    /// Where signals cannot be taken.
-    pub async fn hold_off(&self) -> std::io::Result<bool> {
+    pub async fn hold_off(&self, signals: &mut Signals) -> bool {
         let before = self.count();
         self.note(before.saturating_add(1));
         let wait = wait_after(before);
         if wait.is_zero() {
-            return Ok(true);
+            return true;
         }
         let told = format!(
             "the agent ended soon after its start {before} times in a row: it waits for {} s",
@@ -54,7 +51,6 @@ impl Starts {
         );
         tracing::warn!("{told}");
         watchdog::notify(&[NotifyState::Status(&told)]);
-        let mut signals = Signals::new()?;
         let stopped = async { while signals.next().await != Told::Stop {} };
         let goes_on = tokio::select! {
             () = sleep(wait) => true,
@@ -64,7 +60,7 @@ impl Starts {
         if !goes_on {
             self.forget();
         }
-        Ok(goes_on)
+        goes_on
     }
 
     /// Ends the row once the agent has stood for a while.
@@ -116,8 +112,9 @@ mod tests {
     }
 
     async fn waited(starts: &Starts) -> u64 {
+        let mut signals = Signals::new().unwrap();
         let began = Instant::now();
-        assert!(starts.hold_off().await.unwrap());
+        assert!(starts.hold_off(&mut signals).await);
         began.elapsed().as_secs()
     }
 

@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
+
 use super::{Exit, Global};
-use crate::agent::{self, Ending, Starts};
+use crate::agent::{self, Ending, Signals, Starts};
 use crate::config::{self, Config};
 
 /// Arguments of `ostler run`.
@@ -13,20 +15,23 @@ pub struct Args {}
 /// Runs the agent until it is told to stop.
 pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
     log();
+    // For the whole life of the process: what comes while nobody looks is taken up by the next who does.
+    let mut signals = Signals::new().context("cannot take signals")?;
     let starts = Starts::of_unit();
     if let Some(starts) = &starts {
-        if !starts.hold_off().await? {
+        if !starts.hold_off(&mut signals).await {
             return Ok(Exit::Success);
         }
         tokio::spawn(starts.clone().forget_once_it_stands());
     }
-    let config = match Config::load(global.config.as_deref()) {
+    let mut config = match Config::load(global.config.as_deref()) {
         // It may be on a disk that is mounted later: as an error of the configuration it would be the last start.
         Err(error @ config::Error::Unreadable { .. }) => anyhow::bail!("{error}"),
         read => read?,
     };
     loop {
-        match agent::run(config.clone(), global.config.clone()).await? {
+        // What a reload has changed holds in the next round, too.
+        match agent::run(&mut config, global.config.as_deref(), &mut signals).await? {
             Ending::Graceful => tracing::info!("ended; nothing was left unfinished"),
             Ending::Abandoned => {
                 tracing::warn!("ended; what was at work goes on at the next start");

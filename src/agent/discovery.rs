@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::workloads::DOCKER_SOCKET;
@@ -89,11 +90,13 @@ impl Discovery {
             return false;
         }
         self.known.extend(new);
-        let remembered = serde_json::to_vec_pretty(&self.known).map_err(|error| error.to_string());
-        let written = remembered.and_then(|text| {
-            durable::write(&self.file, &text, 0o640).map_err(|error| error.to_string())
-        });
-        if let Err(error) = written {
+        let (file, known) = (self.file.clone(), self.known.clone());
+        let remember = move || {
+            let text = serde_json::to_vec_pretty(&known).map_err(|error| error.to_string())?;
+            durable::write(&file, &text, 0o640).map_err(|error| error.to_string())
+        };
+        let written = spawn_blocking(remember).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(error.to_string())) {
             tracing::warn!("what was found is not remembered: {error}");
         }
         true

@@ -131,11 +131,10 @@ pub(super) fn operations(hall: &Hall, limit: usize) -> Reply {
 }
 
 /// One operation.
-pub(super) fn operation(hall: &Hall, id: &str) -> Result<Reply, Problem> {
+pub(super) async fn operation(hall: &Hall, id: &str) -> Result<Reply, Problem> {
     let id = OperationId::new(id).map_err(|bad| Problem::not_found(bad.to_string()))?;
-    hall.state
-        .engine
-        .record(&id)
+    let found = hall.state.engine.find(&id).await.ok().flatten();
+    found
         .as_ref()
         .map(ok)
         .ok_or_else(|| Problem::not_found(format!("there is no operation `{id}`, or no longer")))

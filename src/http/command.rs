@@ -59,7 +59,7 @@ pub(super) async fn post(
 /// Cancels an operation: the command `cancel`, for those who have its path already.
 pub(super) async fn cancel(hall: &Hall, door: Door, id: &str) -> Result<Reply, Problem> {
     let id = OperationId::new(id).map_err(|bad| Problem::not_found(bad.to_string()))?;
-    if hall.state.engine.record(&id).is_none() {
+    if !matches!(hall.state.engine.find(&id).await, Ok(Some(_))) {
         return Err(Problem::not_found(format!(
             "there is no operation `{id}`, or no longer"
         )));

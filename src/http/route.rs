@@ -142,7 +142,7 @@ async fn find_and_answer(
             let limit = number(query, "limit", DEFAULT_RECORDS, MAX_RECORDS)?;
             Ok(answers::operations(hall, limit))
         }
-        Place::Operation(id) => answers::operation(hall, id),
+        Place::Operation(id) => answers::operation(hall, id).await,
         Place::Events => events::stream(hall, visit),
         Place::Cancel(id) => command::cancel(hall, visit.door, id).await,
         Place::Command(operation) => {

@@ -201,7 +201,7 @@ impl Runner {
                 format!("operation {id} {why}"),
             ))
         };
-        let Some(record) = self.ledger.get(id) else {
+        let Some(record) = self.ledger.find(id).await? else {
             return not_possible("is not known");
         };
         match record.state {

@@ -80,15 +80,14 @@ impl Ledger {
         Ok((ledger, unfinished, quarantined))
     }
 
-    /// The record of that id, from memory or from the journal.
+    /// The record of that id where it is in memory: the unfinished are, and the last [`RECENT`] ended ones.
     pub fn get(&self, id: &OperationId) -> Option<OperationRecord> {
-        let in_memory = self.lock().get(id);
-        in_memory.or_else(|| self.journal.load(id).ok().flatten())
+        self.lock().get(id)
     }
 
-    /// The same for whoever must know: what cannot be read is an error, for it may have run.
+    /// The record of that id, from memory or from the journal. What cannot be read is an error, for it may have run.
     pub async fn find(&self, id: &OperationId) -> Result<Option<OperationRecord>, Failure> {
-        let in_memory = self.lock().get(id);
+        let in_memory = self.get(id);
         if in_memory.is_some() {
             return Ok(in_memory);
         }

@@ -125,11 +125,11 @@ impl<Clock: Fn() -> Option<Timestamp>> Scheduler<Clock> {
         for schedule in self.schedules.clone() {
             let now = (self.clock)()?;
             match self.judge(&schedule, now) {
-                Verdict::Begin => self.dealt_with(&schedule, now),
+                Verdict::Begin => self.dealt_with(&schedule, now).await,
                 Verdict::Wait(until) => next = earliest(next, until),
                 Verdict::Due(due) => {
                     if self.ask(&schedule, due).await {
-                        self.dealt_with(&schedule, due);
+                        self.dealt_with(&schedule, due).await;
                     }
                 }
             }
@@ -234,12 +234,14 @@ impl<Clock: Fn() -> Option<Timestamp>> Scheduler<Clock> {
         format!("schedule-{name}-{}-{due}", schedule.operation)
     }
 
-    fn dealt_with(&mut self, schedule: &Schedule, due: Timestamp) {
+    async fn dealt_with(&mut self, schedule: &Schedule, due: Timestamp) {
         let ran = Ran {
             cron: schedule.cron.to_string(),
             last: due.unix_seconds(),
         };
-        self.times.set(&schedule.workload, schedule.operation, ran);
+        self.times
+            .set(&schedule.workload, schedule.operation, ran)
+            .await;
     }
 
     /// Shows in the report of each workload what is due next.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use crate::durable;
 use crate::protocol::{Name, Operation};
@@ -49,12 +50,16 @@ impl Times {
     }
 
     /// Keeps it, durably. Where the disk refuses, it is kept until the agent ends.
-    pub fn set(&mut self, workload: &Name, operation: Operation, ran: Ran) {
+    pub async fn set(&mut self, workload: &Name, operation: Operation, ran: Ran) {
         let of = self.ran.entry(workload.clone()).or_default();
         of.insert(operation, ran);
         // Maps with names as keys always serialise.
         let content = serde_json::to_vec_pretty(&self.ran).unwrap_or_default();
-        if let Err(error) = durable::write(&self.path, &content, 0o600) {
+        let path = self.path.clone();
+        let write =
+            move || durable::write(&path, &content, 0o600).map_err(|error| error.to_string());
+        let written = spawn_blocking(write).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(error.to_string())) {
             tracing::error!("the time of a scheduled run is not durable: {error}");
         }
     }

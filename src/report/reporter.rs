@@ -158,7 +158,7 @@ impl Reporter {
     async fn wait_until(&mut self, then: Instant) {
         loop {
             tokio::select! {
-                update = self.updates.recv() => self.take(update),
+                update = self.updates.recv() => self.take(update).await,
                 () = sleep_until(then) => return,
             }
         }
@@ -215,7 +215,7 @@ impl Reporter {
                         return End::Lost(why);
                     }
                 }
-                update = self.updates.recv() => self.take(update),
+                update = self.updates.recv() => self.take(update).await,
                 Ok(()) = self.device.changed(), if self.connected.is_some() => self.assert_device(),
                 () = until(patience) => {
                     let text = format!("the broker did not acknowledge what it was sent within {} s", self.settings.keep_alive.as_secs());
@@ -223,7 +223,7 @@ impl Reporter {
                 }
                 () = stop.cancelled(), if last_moment.is_none() => {
                     last_moment = Some(Instant::now() + FLUSH);
-                    self.take_what_is_left();
+                    self.take_what_is_left().await;
                     self.presence = Presence::Offline;
                     self.put_availability(Presence::Offline);
                 }

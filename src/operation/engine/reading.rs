@@ -11,9 +11,18 @@ use crate::protocol::{
 };
 
 impl Engine {
-    /// The record of an operation.
+    /// The record of an operation that has not ended, or is among the last that have.
     pub fn record(&self, id: &OperationId) -> Option<OperationRecord> {
         self.0.ledger.get(id).map(OperationRecord::told)
+    }
+
+    /// The record of any operation that is remembered; the older ones are read from the journal.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn find(&self, id: &OperationId) -> Result<Option<OperationRecord>, Failure> {
+        let found = self.0.ledger.find(id).await?;
+        Ok(found.map(OperationRecord::told))
     }
 
     /// The unfinished and the last ended operations, newest first.

@@ -1,5 +1,8 @@
 //! What the journal is good for: nothing runs twice, and a disk that fails keeps no workload stopped.
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -177,6 +180,30 @@ async fn old_operations_are_forgotten_and_recent_ones_answer_from_the_journal() 
             .await,
         Answer::Known(_)
     ));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_over_an_old_record_holds_up_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = started(directory.path(), &Fake::running()).await;
+    // Whoever opens it waits for the other side.
+    let pipe = directory.path().join("operations/old.json");
+    mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let open_up = || {
+        let pipe = pipe.clone();
+        tokio::task::spawn_blocking(move || drop(std::fs::File::options().write(true).open(pipe)))
+    };
+    let cancel = request("c", Operation::Cancel, json!({ "operation": "old" }));
+    engine.submit(cancel).await;
+    engine.submit(restart("one")).await;
+    assert_eq!(ended(&engine, "one").await.state, State::Succeeded);
+    open_up().await.unwrap();
+    let failure = ended(&engine, "c").await.failure.unwrap();
+    assert_eq!(failure.reason, Reason::JournalFailed);
+
+    let old = OperationId::new("old").unwrap();
+    let (found, _) = tokio::join!(engine.find(&old), open_up());
+    assert!(found.is_err(), "{found:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,19 @@
 //! What the feed brings: state for the connection that stands, and what waits in the outbox where none does.
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
-use super::Reporter;
+use super::{FILES, Reporter};
 use crate::clock::Timestamp;
 use crate::feed::Update;
 use crate::protocol::{Event, Level, OperationId, OperationRecord, Origin, Reason, Refusal};
 use crate::report::message::Message;
 
 impl Reporter {
-    pub(super) fn take(&mut self, update: Result<Update, RecvError>) {
+    pub(super) async fn take(&mut self, update: Result<Update, RecvError>) {
         match update {
             Ok(Update::Operation(record)) => self.take_record(&record),
-            Ok(Update::Refusal(refusal)) => self.take_refusal(&refusal),
+            Ok(Update::Refusal(refusal)) => self.take_refusal(&refusal).await,
             Ok(Update::Workload(report)) => {
                 let message = Message::workload(&self.topics, &report);
                 self.put_state(message);
@@ -34,9 +35,9 @@ impl Reporter {
         self.tell_link();
     }
 
-    pub(super) fn take_what_is_left(&mut self) {
+    pub(super) async fn take_what_is_left(&mut self) {
         while let Ok(update) = self.updates.try_recv() {
-            self.take(Ok(update));
+            self.take(Ok(update)).await;
         }
     }
 
@@ -53,14 +54,15 @@ impl Reporter {
         }
     }
 
-    pub(super) fn take_refusal(&mut self, refusal: &Refusal) {
+    pub(super) async fn take_refusal(&mut self, refusal: &Refusal) {
         if refusal.origin == Origin::Mqtt {
             if refusal.failure.reason == Reason::ShuttingDown {
                 // The broker keeps the command, and the next run of the agent will answer it.
                 return;
             }
-            let unknown = |id: &&OperationId| self.engine.record(id).is_none();
-            if let Some(id) = refusal.id.as_ref().filter(unknown) {
+            if let Some(id) = &refusal.id
+                && !self.knows(id).await
+            {
                 return self.keep(Message::refusal(&self.topics, id, refusal));
             }
         }
@@ -77,6 +79,11 @@ impl Reporter {
         );
         let event = self.make_event(Level::Warning, "command-refused", &message);
         self.keep(Message::event(&self.topics, &event));
+    }
+
+    /// Whether the topic of that id is a record's. Where a disk hangs, whoever asked is answered without it.
+    async fn knows(&self, id: &OperationId) -> bool {
+        matches!(timeout(FILES, self.engine.find(id)).await, Ok(Ok(Some(_))))
     }
 
     pub(super) fn keep(&mut self, message: Message) {

@@ -276,7 +276,7 @@ pub struct Event {
     pub clock_synced: bool,
     /// How much it matters.
     pub level: Level,
-    /// For programs: `workload-state`, `command-refused`, `part-restarted` …
+    /// For programs: `workload-state`, `command-refused`, `part-failed` …
     pub kind: String,
     /// The workload it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

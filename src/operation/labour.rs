@@ -1,12 +1,13 @@
 //! Labour: long work on files, on a thread of its own, watched, slowed and stopped from here.
 
+use std::future::pending;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Did};
@@ -18,6 +19,9 @@ const TELL: Duration = Duration::from_secs(1);
 
 /// How long a store is waited for that an earlier operation still works on: the seal of a large snapshot reads all of it.
 const STORE_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How much longer than its budget work may take to end: one call of a disk that hangs does not look at the time.
+const OVERDUE: Duration = Duration::from_secs(10);
 
 /// What bounds a piece of work.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,9 +133,18 @@ impl Context {
             let mut ticks = interval(TELL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let begun = Instant::now();
+            let overdue = async {
+                match limits.budget {
+                    Some(budget) => sleep(budget + OVERDUE).await,
+                    None => pending().await,
+                }
+            };
+            tokio::pin!(overdue);
             let done = loop {
                 tokio::select! {
                     done = &mut thread => break done,
+                    // It is told to stop when this is left, and goes no further once its disk answers.
+                    () = &mut overdue => return Err(hangs()),
                     () = cancelled.cancelled(), if !stop.is_set() => stop.set(),
                     _ = ticks.tick() => {
                         if let Some(progress) = meter.progress(begun) {
@@ -152,6 +165,14 @@ impl Context {
         self.step(name, step).await?;
         Ok(result)
     }
+}
+
+/// Work that does not end at its time.
+fn hangs() -> Failure {
+    Failure::new(
+        Reason::OutOfTime,
+        "the work took longer than it may and cannot be stopped: a disk does not answer",
+    )
 }
 
 /// How far the work is, as its own thread says it.

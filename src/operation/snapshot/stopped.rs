@@ -1,6 +1,6 @@
 //! The cut of a workload that is stopped for it: a stop that is proved, the cut, and the start whatever came of both.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::super::context::{Context, Did, failure_of};
@@ -30,7 +30,12 @@ pub(super) async fn stopped(
 ) -> Result<(Cut, Timestamp), Failure> {
     let cut = Arc::new(Mutex::new(Some(cut)));
     let taken = take(context, &cut, plan, found).await;
-    let left = kept(&cut).take();
+    // Whoever hangs at it has it locked, and removes it when that ends.
+    let left = match cut.try_lock() {
+        Ok(mut cut) => cut.take(),
+        Err(TryLockError::Poisoned(cut)) => cut.into_inner().take(),
+        Err(TryLockError::WouldBlock) => None,
+    };
     let failure = match taken {
         Ok(time) => return whole(left).map(|cut| (cut, time)),
         Err(failure) => failure,

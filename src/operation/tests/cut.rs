@@ -1,6 +1,8 @@
 //! Cuts that come to nothing: no snapshot, and a workload that runs.
 
 use std::fs;
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
 
 use super::inn::{Inn, rclone};
 use super::*;
@@ -41,6 +43,60 @@ async fn a_cut_that_takes_too_long_is_given_up_and_the_workload_started() {
         steps.ends_with(&["start", "confirm", "abandon"]),
         "{steps:?}"
     );
+}
+
+/// A filesystem whose server never says a word, where one can be mounted.
+struct Hung {
+    at: PathBuf,
+    _server: fs::File,
+}
+
+impl Hung {
+    fn at(at: PathBuf) -> Option<Self> {
+        let server = fs::File::options().read(true).write(true).open("/dev/fuse");
+        let server = server.ok()?;
+        let how = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0",
+            server.as_raw_fd()
+        );
+        let (name, none) = (Some("nobody-answers"), nix::mount::MsFlags::empty());
+        nix::mount::mount(name, &at, Some("fuse"), none, Some(how.as_str())).ok()?;
+        Some(Self {
+            at,
+            _server: server,
+        })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // The end of its server, which comes next, frees whoever waits for it.
+        let _ = nix::mount::umount2(&self.at, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_in_the_cut_keeps_no_workload_stopped() {
+    let inn = Inn::new();
+    let mounted: Arc<Mutex<Option<Hung>>> = Arc::default();
+    let (at, mount) = (inn.path("data"), mounted.clone());
+    let hangs = move || *mount.lock().unwrap() = Hung::at(at);
+    inn.fake.with(|state| state.at_stop = Some(Box::new(hangs)));
+    let plan = Snapshots {
+        longest_cut: Duration::from_millis(100),
+        ..inn.snapshots(rclone())
+    };
+    let record = snapshot(&inn, plan).await;
+    if mounted.lock().unwrap().take().is_none() {
+        eprintln!("SKIPPED: no filesystem can be mounted here: root and FUSE are needed");
+        return;
+    }
+    let failure = record.failure.as_ref().unwrap();
+    assert_eq!(failure.reason, Reason::OutOfTime, "{record:?}");
+    let seen = inn
+        .fake
+        .with(|state| (state.running, state.stops, state.starts));
+    assert_eq!(seen, (true, 1, 1));
 }
 
 #[tokio::test]

@@ -19,6 +19,9 @@ use crate::protocol::{Failure, Found, Reason};
 /// How often a store that somebody else has, or that is not mounted yet, is asked for again.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long the store is waited for where the workload can run as its data is: what is left of the exchange can wait.
+const WHOLE_PATIENCE: Duration = Duration::from_secs(600);
+
 /// How long removing what was staged may take: gigabytes in many files, on a slow card.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -78,13 +81,15 @@ pub(super) async fn refuse_unended(context: &Context) -> Result<(), Failure> {
 
 /// With the old data, unless the exchange had been committed and the workload comes up on the new.
 async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    let exclusive = match take_up(context).await {
+    let patience = match is_whole(context).await? {
+        true => WHOLE_PATIENCE,
+        false => power::START_PATIENCE,
+    };
+    let exclusive = match take_up(context, patience).await {
         Ok(exclusive) => exclusive,
         Err(failure) => {
             // One tree or the other is in place, and either is better than none.
-            let root = context.snapshots()?.source.root.clone();
-            let look = tokio::task::spawn_blocking(move || Staged::may_be_torn(&root));
-            if matches!(timeout(LOOK, look).await, Ok(Ok(false))) {
+            if is_whole(context).await? {
                 context.forget_steps(&["start", "confirm"]);
                 come_up(context, found).await?;
             }
@@ -120,6 +125,13 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
     drop(exclusive);
     sweep(context).await;
     Err(interrupted())
+}
+
+/// Whether the data is all of one tree for sure, whatever the journal of the exchange would say.
+async fn is_whole(context: &Context) -> Result<bool, Failure> {
+    let root = context.snapshots()?.source.root.clone();
+    let look = tokio::task::spawn_blocking(move || Staged::may_be_torn(&root));
+    Ok(matches!(timeout(LOOK, look).await, Ok(Ok(false))))
 }
 
 /// Whether it was decided that the new data is not wanted.
@@ -159,7 +171,7 @@ fn interrupted() -> Failure {
 
 /// Takes the store again, and waits for whoever has it, and for its disk, which may be mounted after the agent has
 /// begun: the workload may be stopped until this is brought to its end.
-async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
+async fn take_up(context: &mut Context, patience: Duration) -> Result<Exclusive, Failure> {
     let plan = context.snapshots()?.clone();
     let take = move |control: &mut Control| {
         let mut told = false;
@@ -182,7 +194,7 @@ async fn take_up(context: &mut Context) -> Result<Exclusive, Failure> {
             }
         }
     };
-    let limits = Limits::within(power::START_PATIENCE);
+    let limits = Limits::within(patience);
     context.forget_steps(&["take up"]);
     whole(context.labour("take up", limits, take).await?)
 }

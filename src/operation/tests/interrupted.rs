@@ -106,6 +106,26 @@ async fn a_store_that_is_not_there_keeps_no_workload_stopped() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_keeps_no_whole_data_waiting_for_a_day() {
+    let moved = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();
+    let left = Arc::new(Left::new(Operation::Restore, &moved));
+    fs::remove_dir_all(left.path("store")).unwrap();
+    fs::File::create(left.path("data/CURRENT")).unwrap();
+    let asked = left.clone();
+    let taken_up = tokio::spawn(async move { asked.taken_up().await });
+    // A thread that works holds the paused clock.
+    for _ in 0..30_000 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        std::thread::sleep(Duration::from_millis(1));
+        if taken_up.is_finished() {
+            break;
+        }
+    }
+    assert!(left.fake.with(|state| state.running));
+    assert_eq!(taken_up.await.unwrap().state, State::Failed);
+}
+
 #[tokio::test]
 async fn nothing_is_started_on_a_directory_that_may_wait_for_its_disk() {
     let moved = [&STOPPED[..], &[("exchange", StepState::Started)]].concat();

@@ -22,8 +22,9 @@ const MAX_RECOVERIES: u32 = 8;
 /// Where no step was begun.
 const BEFORE_ALL: &str = "cancelled before its first step";
 
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The pauses between two tries: the first, and the longest.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What a step did.
 #[derive(Clone, Debug, Default)]
@@ -267,7 +268,7 @@ where
     F: Future<Output = Result<T, runtime::Error>>,
 {
     let begun = Instant::now();
-    let mut pause = Duration::from_millis(250);
+    let mut pause = FIRST_PAUSE;
     loop {
         match ask().await {
             Err(error @ (runtime::Error::Absent { .. } | runtime::Error::Unresponsive { .. }))

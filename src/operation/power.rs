@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::arguments::Arguments;
-use super::context::{Context, Did, failure_of, retry};
+use super::context::{Context, Did, FIRST_PAUSE, LONGEST_PAUSE, failure_of, retry};
 use super::exchanging;
 use super::workload::{Through, Workload};
 use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState, SyncState};
@@ -18,10 +18,12 @@ use crate::workload::Finding;
 /// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// How often a runtime that refuses to start a workload is asked again, and how long in between: a port or
-/// a mount of the run before may take a moment to be free.
-const REFUSED_TRIES: u32 = 5;
-const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+/// How long a runtime that refuses to start a workload is asked again where nothing is lost by giving up: a port or a
+/// mount of the run before may take a moment to be free.
+const REFUSED: Duration = Duration::from_secs(8);
+
+/// The same for a workload that ran and has to run again: after a boot a disk or a device of it may come late.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
@@ -208,6 +210,32 @@ pub(super) async fn end_any_run(workload: &Workload) -> Result<Did, Failure> {
 
 /// Starts the workload, as often as it takes within `patience`.
 pub(super) async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
+    bring_up_within(context, patience, refused_within(patience)).await
+}
+
+/// Starts the workload on what has yet to prove itself. A refusal may be the fault of that, and what was there before is
+/// put back then; after an interruption it may as well be that of the boot.
+pub(super) async fn bring_up_to_prove(context: &mut Context) -> Result<(), Failure> {
+    let refused = match context.recovered() {
+        true => REFUSED_PATIENCE,
+        false => REFUSED,
+    };
+    bring_up_within(context, START_PATIENCE, refused).await
+}
+
+/// How long refusals are borne by whoever waits so long for the runtime.
+fn refused_within(patience: Duration) -> Duration {
+    match patience.is_zero() {
+        true => REFUSED,
+        false => REFUSED_PATIENCE,
+    }
+}
+
+async fn bring_up_within(
+    context: &mut Context,
+    patience: Duration,
+    refused: Duration,
+) -> Result<(), Failure> {
     if context.recovered() && !context.is_done("confirm") {
         // What was started need not run any more: a power cut ends it too.
         context.forget_steps(&["start"]);
@@ -221,7 +249,7 @@ pub(super) async fn bring_up(context: &mut Context, patience: Duration) -> Resul
         if let Some(found) = doubtful {
             outlast_stop(&*workload.runtime, &found, grace, patience).await;
         }
-        begin_run(&*workload.runtime, patience).await
+        begin_within(&*workload.runtime, patience, refused).await
     };
     context.step("start", start).await
 }
@@ -269,18 +297,31 @@ async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, pat
     }
 }
 
+/// Starts a workload that ran before.
 pub(super) async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {
-    let mut tries = 1;
+    begin_within(runtime, patience, refused_within(patience)).await
+}
+
+/// Starts a workload, as often as its runtime is away within `patience`, or refuses within `refused`.
+async fn begin_within(
+    runtime: &dyn Runtime,
+    patience: Duration,
+    refused: Duration,
+) -> Result<Did, Failure> {
+    let mut since = None;
+    let mut pause = FIRST_PAUSE;
     loop {
         match retry(patience, || runtime.start()).await {
             Ok(changed) => {
                 let detail = (!changed).then(|| "it ran already".to_owned());
                 return Ok(Did { changed, detail });
             }
-            Err(error @ runtime::Error::Refused { .. }) if tries < REFUSED_TRIES => {
-                tracing::warn!("{error}; trying again in {} s", REFUSED_PAUSE.as_secs());
-                tries += 1;
-                sleep(REFUSED_PAUSE).await;
+            Err(error @ runtime::Error::Refused { .. })
+                if since.get_or_insert_with(Instant::now).elapsed() + pause <= refused =>
+            {
+                tracing::warn!("{error}; trying again in {} ms", pause.as_millis());
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => return Err(failure_of(error)),
         }

@@ -265,7 +265,10 @@ pub(super) async fn settle(
 }
 
 pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    begin(context, found).await?;
+    if found.running {
+        power::bring_up(context, power::START_PATIENCE).await?;
+    }
+    exchanging::disarm(context).await;
     match found.running {
         true => power::confirm(context).await,
         false => Ok(()),
@@ -274,19 +277,14 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
 
 /// The same on data that is new to it.
 async fn come_up_to_stay(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    begin(context, found).await?;
+    if found.running {
+        power::bring_up_to_prove(context).await?;
+    }
+    exchanging::disarm(context).await;
     match found.running {
         true => power::confirm_it_stays(context).await,
         false => Ok(()),
     }
-}
-
-async fn begin(context: &mut Context, found: &Found) -> Result<(), Failure> {
-    if found.running {
-        power::bring_up(context, power::START_PATIENCE).await?;
-    }
-    exchanging::disarm(context).await;
-    Ok(())
 }
 
 /// Puts the old data back, starts the workload on it, and only then removes the other.

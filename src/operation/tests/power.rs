@@ -200,15 +200,15 @@ async fn a_stop_that_comes_to_something_after_it_was_given_up_does_not_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_is_refused_a_few_times_is_tried_again_and_then_given_up() {
+async fn a_start_that_is_refused_is_tried_again_and_longer_where_the_workload_ran() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::running();
     let engine = started(directory.path(), &fake).await;
-    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(4).collect());
+    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(40).collect());
     engine.submit(restart("one")).await;
     assert_eq!(ended(&engine, "one").await.state, State::Succeeded);
 
-    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(5).collect());
+    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(400).collect());
     engine.submit(restart("two")).await;
     let failure = ended(&engine, "two").await.failure.unwrap();
     assert_eq!(failure.reason, Reason::RuntimeFailed);
@@ -217,6 +217,18 @@ async fn a_start_that_is_refused_a_few_times_is_tried_again_and_then_given_up() 
         "{}",
         failure.message
     );
+
+    // Whoever asks for a start is told soon.
+    for (id, times, state) in [("three", 4, State::Succeeded), ("four", 10, State::Failed)] {
+        fake.with(|state| {
+            state.running = false;
+            state.start_errors = std::iter::repeat_with(refused).take(times).collect();
+        });
+        engine
+            .submit(request(id, Operation::Start, json!({})))
+            .await;
+        assert_eq!(ended(&engine, id).await.state, state, "{id}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

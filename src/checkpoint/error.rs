@@ -197,6 +197,16 @@ pub enum Error {
         /// Bytes free.
         available: u64,
     },
+    /// The tree would not fit for another reason than the free bytes, like a quota.
+    #[error("{} takes no more, of {needed} bytes that are needed: {source}", path.display())]
+    Refused {
+        /// Where the tree was to go.
+        path: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The tree would have too many files.
     #[error("the file system of {} has {available} inodes free, {needed} are needed", path.display())]
     NoInodes {

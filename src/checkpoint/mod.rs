@@ -64,6 +64,7 @@ pub use lasting::settle;
 pub use layout::{Layout, UnknownVersion};
 pub use outline::examine;
 pub use report::{Findings, LISTED, Problem, Report, Rules, Summary};
+pub(crate) use room::is_about_room;
 pub use source::{COMPRESSED_NAME, Checkpoint, PLAIN_NAME, Packing};
 pub use stage::{Target, stage};
 pub use tree::{Owner, Written};

@@ -1,5 +1,6 @@
 //! Whether a tree fits whose size is known only at its end.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -23,6 +24,14 @@ pub(crate) struct Room {
     first: Option<Free>,
     /// What there would be without the tree, once that is too little.
     full: Option<Free>,
+    /// What the system said then.
+    refusal: Option<io::Error>,
+}
+
+/// Whether that says that there is no room.
+pub(crate) fn is_about_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// What a filesystem has left.
@@ -42,6 +51,21 @@ impl Room {
             since: LOOK,
             first: None,
             full: None,
+            refusal: None,
+        }
+    }
+
+    /// Fails where there are not even so many bytes: the tree is known to have more.
+    pub(crate) fn demand_more_than(&self, bytes: u64) -> Result<(), Error> {
+        let available = self.free()?.bytes;
+        let needed = bytes.saturating_add(self.reserve);
+        match available > needed {
+            true => Ok(()),
+            false => Err(Error::NoSpace {
+                path: self.path.clone(),
+                needed,
+                available,
+            }),
         }
     }
 
@@ -53,14 +77,18 @@ impl Room {
             let free = self.free()?;
             self.first.get_or_insert(free);
             if free.bytes <= self.reserve || free.inodes == Some(0) {
-                self.is_full(tree)?;
+                self.is_full(tree, None)?;
             }
         }
         Ok(self.full.is_none())
     }
 
-    /// Notes that there is no room for the last of `tree`.
-    pub(crate) fn is_full(&mut self, tree: &Measure) -> Result<(), Error> {
+    /// Notes that there is no room for the last of `tree`, and what the system said of it.
+    pub(crate) fn is_full(
+        &mut self,
+        tree: &Measure,
+        refusal: Option<io::Error>,
+    ) -> Result<(), Error> {
         let free = self.free()?;
         let mut all = Free {
             bytes: free.bytes + blocks(tree),
@@ -71,13 +99,15 @@ impl Room {
             all.bytes = all.bytes.min(first.bytes);
             all.inodes = all.inodes.min(first.inodes);
         }
-        self.full = Some(all);
+        (self.full, self.refusal) = (Some(all), refusal);
         Ok(())
     }
 
     /// Says what is missing, now that all of `tree` is known.
-    pub(crate) fn demand(&self, tree: &Measure) -> Result<(), Error> {
+    pub(crate) fn demand(&mut self, tree: &Measure) -> Result<(), Error> {
         let path = || self.path.clone();
+        let needed = blocks(tree).saturating_add(self.reserve);
+        let refusal = self.refusal.take();
         match self.full {
             None => Ok(()),
             Some(Free {
@@ -88,10 +118,18 @@ impl Room {
                 needed: entries(tree),
                 available,
             }),
-            Some(Free { bytes, .. }) => Err(Error::NoSpace {
-                path: path(),
-                needed: blocks(tree) + self.reserve,
-                available: bytes,
+            Some(Free { bytes, .. }) => Err(match refusal {
+                // The free bytes do not explain it: a quota, or what is kept for others.
+                Some(source) if bytes >= needed => Error::Refused {
+                    path: path(),
+                    needed,
+                    source,
+                },
+                _ => Error::NoSpace {
+                    path: path(),
+                    needed,
+                    available: bytes,
+                },
             }),
         }
     }
@@ -145,8 +183,36 @@ mod tests {
         let mut room = Room::of(place.path(), 0);
         assert!(room.holds(1, &of(1, 1)).unwrap());
         room.demand(&of(1, 1)).unwrap();
-        room.is_full(&of(1, 1)).unwrap();
+        room.is_full(&of(1, 1), None).unwrap();
         assert!(!room.holds(1, &of(1, 1)).unwrap());
         assert!(room.demand(&of(1, 1)).is_err());
+    }
+
+    #[test]
+    fn a_quota_is_told_and_not_that_there_is_room() {
+        let place = tempfile::tempdir().unwrap();
+        let mut room = Room::of(place.path(), 0);
+        let quota = io::Error::from(rustix::io::Errno::DQUOT);
+        assert!(is_about_room(&quota));
+        room.is_full(&of(1, 1), Some(quota)).unwrap();
+        let told = room.demand(&of(1, 1)).unwrap_err().to_string();
+        assert!(
+            told.contains("takes no more") && told.contains("quota"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_before_it_is_begun() {
+        let place = tempfile::tempdir().unwrap();
+        Room::of(place.path(), 0).demand_more_than(1).unwrap();
+        let told = Room::of(place.path(), u64::MAX).demand_more_than(7);
+        assert!(matches!(
+            told,
+            Err(Error::NoSpace {
+                needed: u64::MAX,
+                ..
+            })
+        ));
     }
 }

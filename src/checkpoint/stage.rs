@@ -10,12 +10,13 @@ use std::thread::scope;
 use super::behind::Behind;
 use super::check::choose_layout;
 use super::fingerprint::{Fingerprint, Half};
-use super::lasting::sync;
+use super::lasting::{parent, sync};
 use super::pass::{no_thread, pass};
+use super::room::Room;
 use super::thread::start;
 use super::tree::{Owner, Tree};
 use super::walk::Listener;
-use super::{Checkpoint, Error, Report, Rules, Written};
+use super::{Checkpoint, Error, Packing, Report, Rules, Written};
 
 /// Where a tree is made.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,7 @@ pub fn stage(
     listener: Listener<'_>,
 ) -> Result<(Report, Option<Written>), Error> {
     let choice = choose_layout(checkpoint, rules)?;
+    Room::of(parent(into.root), into.reserve).demand_more_than(least(checkpoint))?;
     let mut is_there = false;
     let staged = scope(|scope| {
         let tree = Tree::create(scope, into)?;
@@ -82,6 +84,14 @@ pub fn stage(
         let _ = fs::remove_dir_all(into.root);
     }
     staged
+}
+
+/// What the tree of a checkpoint has at least: packed it has several times as much, and text may have much that is left out.
+fn least(checkpoint: &Checkpoint) -> u64 {
+    match checkpoint.packing() {
+        Packing::Gzip => checkpoint.bytes(),
+        Packing::Plain => checkpoint.bytes() / 2,
+    }
 }
 
 /// Makes a tree durable, and reads it again meanwhile.

@@ -16,7 +16,7 @@ use super::Error;
 use super::directories::Directories;
 use super::fingerprint::{Content, Fingerprint, Pieces};
 use super::lasting::parent;
-use super::room::Room;
+use super::room::{Room, is_about_room};
 use super::stage::Target;
 use super::thread::{Working, start};
 use super::walk::Sink;
@@ -231,9 +231,9 @@ impl<'scope, 'env> Tree<'scope, 'env> {
             return Ok(());
         }
         match write(self) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+            Err(Error::Io { source, .. }) if is_about_room(&source) => {
                 self.stream = None;
-                self.room.is_full(&self.measure)
+                self.room.is_full(&self.measure, Some(source))
             }
             written => written,
         }

@@ -162,11 +162,9 @@ pub(super) fn failure_of(error: &checkpoint::Error) -> Failure {
         | Error::Unfinished { .. }
         | Error::NotAnObject { .. }
         | Error::Corrupted { .. } => Reason::Damaged,
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            Reason::NoSpace
-        }
+        Error::Io { source, .. } if checkpoint::is_about_room(source) => Reason::NoSpace,
         Error::Io { .. } => Reason::DataFailed,
-        Error::NoSpace { .. } | Error::NoInodes { .. } => Reason::NoSpace,
+        Error::NoSpace { .. } | Error::NoInodes { .. } | Error::Refused { .. } => Reason::NoSpace,
         Error::Cancelled => Reason::Cancelled,
     };
     let hint = match error {

@@ -305,11 +305,11 @@ pub(super) async fn retreat(
     };
     let up = come_up_on_what_is_there(context, store, found, moved).await;
     if let Some(forgotten) = unwanted {
+        // Also where it does not come up: nobody comes back for what is left.
         exchanging::clear(context, journal, forgotten, |_| Ok(())).await;
+        renew::tidy(context).await;
     }
-    up?;
-    renew::tidy(context).await;
-    Ok(())
+    up
 }
 
 /// Starts the workload on what is in place, unless that is half of each; then the journal of the exchange stays for later.

@@ -275,3 +275,31 @@ fn a_container_whose_new_image_does_not_come_up_comes_back_with_its_data() {
     assert_eq!(containers("comes-back"), "comes-back running");
     assert!(device.height() >= height, "on its old data");
 }
+
+#[test]
+fn nothing_is_left_of_a_reset_whose_miner_does_not_answer_when_it_is_back() {
+    let registry = Registry::start();
+    let old = image(&["LABEL generation=1"]);
+    let new = image(&["ENV TESTNODE_CRASH_AT_START=7", "LABEL generation=2"]);
+    publish(&registry, &new, &old);
+    let options = ["--restart", "always"];
+    let device = Device::start_with("silent", &options, &registry.image("miner:GA"));
+    // Of its data, and read at its next start on that.
+    let settings = std::fs::File::create(device.agent.path("data/testnode.conf"));
+    std::io::Write::write_all(&mut settings.unwrap(), b"start-delay 100\n").unwrap();
+    let before = inspect("silent");
+    device
+        .agent
+        .post("reset", &json!({"id": "silent", "args": {}}));
+    // Each of the two is waited for as long as a miner may take.
+    device.agent.wait_until("it goes back", |agent| {
+        let record = agent.journalled("silent").unwrap_or_default();
+        record["steps"].to_string().contains("swap back")
+    });
+    let record = device.agent.wait_for("silent");
+    assert_eq!(record["state"], "failed", "{record}");
+    let after = inspect("silent");
+    assert_eq!(after["Id"], before["Id"], "{record}");
+    assert_eq!(after["HostConfig"], before["HostConfig"], "{record}");
+    assert_eq!(containers("silent"), "silent running", "{record}");
+}

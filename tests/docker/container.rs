@@ -200,15 +200,39 @@ async fn a_container_that_kept_its_name_gets_its_restart_policy_back() {
     engine.docker(&["update", "--restart", "unless-stopped", "kept"]);
     let renewal = docker.renewal().unwrap();
     renewal.prepare().await.unwrap();
-    // As far as an exchange comes whose first renaming the engine refuses.
+    // As far as an exchange comes whose first renaming the engine refuses; the other one was started by somebody.
     engine.docker(&["update", "--restart", "no", "kept"]);
+    engine.docker(&["start", "kept.ostler-new"]);
     assert!(!renewal.back(GRACE).await.unwrap());
-    let policy = engine.docker(&[
-        "inspect",
-        "--format",
-        "{{.HostConfig.RestartPolicy.Name}}",
-        "kept",
-    ]);
-    assert_eq!(policy.trim(), "unless-stopped");
+    assert_eq!(standing(engine, "kept"), "unless-stopped true");
+    assert_eq!(standing(engine, "kept.ostler-new"), "no false");
+    // Asked again it stays so.
+    assert!(!renewal.back(GRACE).await.unwrap());
+    assert_eq!(standing(engine, "kept"), "unless-stopped true");
     assert!(renewal.tidy().await.unwrap());
+}
+
+/// The restart policy of a container, and whether it runs.
+fn standing(engine: &Engine, container: &str) -> String {
+    let format = "{{.HostConfig.RestartPolicy.Name}} {{.State.Running}}";
+    engine.docker(&["inspect", "--format", format, container])
+}
+
+#[tokio::test]
+async fn a_successor_that_gave_its_place_back_is_not_started_with_the_engine() {
+    let engine = Engine::start();
+    let run = ["--restart", "always", IMAGE, "sh", "-c", POLITE];
+    engine.run_container("miner", &run);
+    let docker = docker(&engine, "miner");
+    let renewal = docker.renewal().unwrap();
+    renewal.prepare().await.unwrap();
+    assert!(renewal.forward(GRACE).await.unwrap());
+    docker.start().await.unwrap();
+    assert!(renewal.back(GRACE).await.unwrap());
+    docker.start().await.unwrap();
+    assert_eq!(standing(&engine, "miner"), "always true");
+    assert_eq!(standing(&engine, "miner.ostler-new"), "no false");
+    engine.restart();
+    eventually(async || (standing(&engine, "miner") == "always true").then_some(())).await;
+    assert_eq!(standing(&engine, "miner.ostler-new"), "no false");
 }

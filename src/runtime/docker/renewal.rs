@@ -8,7 +8,7 @@
 //! | `miner`, `miner.ostler-old` | the successor has the name |
 //!
 //! The engine starts containers by itself when it is started, by their restart policies. So the one from before is given
-//! the policy `no` before it gives up its name, and its own again when it takes it back.
+//! the policy `no` before it gives up its name, and its own again when it takes it back; then its successor has `no`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +39,9 @@ const REMOVE: Duration = Duration::from_secs(120);
 const NEW: &str = ".ostler-new";
 /// Of the one from before, from then on.
 const OLD: &str = ".ostler-old";
+
+/// The restart policy of a container that the engine does not start by itself.
+const NEVER: &str = "no";
 
 #[async_trait]
 impl Renewal for Docker {
@@ -129,8 +132,7 @@ impl Renewal for Docker {
         }
         if let Some(before) = self.container(&self.container).await? {
             self.halt(&before, grace).await?;
-            self.set_policy(&text(&before["Id"]), &json!({"Name": "no"}))
-                .await?;
+            self.set_policy(&before, &json!({"Name": NEVER})).await?;
             self.rename(&self.container, &self.predecessor()).await?;
         }
         self.rename(&self.successor(), &self.container).await?;
@@ -144,8 +146,7 @@ impl Renewal for Docker {
             if let (Some(stayed), Some(successor)) =
                 (stayed, self.container(&self.successor()).await?)
             {
-                let policy = &successor["HostConfig"]["RestartPolicy"];
-                self.set_policy(&text(&stayed["Id"]), policy).await?;
+                self.step_back(&successor, &stayed, grace).await?;
             }
             return Ok(false);
         };
@@ -154,10 +155,7 @@ impl Renewal for Docker {
             self.rename(&self.container, &self.successor()).await?;
         }
         if let Some(successor) = self.container(&self.successor()).await? {
-            self.halt(&successor, grace).await?;
-            // Made with the policy that the one from before had.
-            let policy = &successor["HostConfig"]["RestartPolicy"];
-            self.set_policy(&text(&before["Id"]), policy).await?;
+            self.step_back(&successor, &before, grace).await?;
         }
         self.rename(&self.predecessor(), &self.container).await?;
         Ok(true)
@@ -253,8 +251,26 @@ impl Docker {
             .await
     }
 
-    async fn set_policy(&self, id: &str, policy: &Value) -> Result<(), Error> {
-        let path = format!("/containers/{id}/update");
+    /// The successor, which was made with the policy of the one from before, gives it back, and runs no more: it may stay
+    /// for long, and on the same data the engine must not start both.
+    async fn step_back(
+        &self,
+        successor: &Value,
+        before: &Value,
+        grace: Duration,
+    ) -> Result<(), Error> {
+        self.halt(successor, grace).await?;
+        let policy = &successor["HostConfig"]["RestartPolicy"];
+        if policy["Name"] == NEVER {
+            // It was so from the beginning, or has been given back.
+            return Ok(());
+        }
+        self.set_policy(before, policy).await?;
+        self.set_policy(successor, &json!({"Name": NEVER})).await
+    }
+
+    async fn set_policy(&self, container: &Value, policy: &Value) -> Result<(), Error> {
+        let path = format!("/containers/{}/update", text(&container["Id"]));
         let body = json!({"RestartPolicy": policy});
         self.client
             .raw(

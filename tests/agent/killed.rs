@@ -59,6 +59,54 @@ fn a_reset_survives_a_kill_at_every_step() {
 }
 
 #[test]
+fn a_reset_that_is_taken_back_survives_a_kill_halfway() {
+    let registry = Registry::start();
+    let container = engine().docker(&["create", "--network", "none", MINER]);
+    let crashing = [
+        "commit",
+        "--change",
+        "ENV TESTNODE_CRASH_AT_START=7",
+        &container,
+    ];
+    let crashing = engine().docker(&crashing);
+    engine().docker(&["rm", &container]);
+    registry.push(engine(), &crashing, "miner:GA");
+    engine().docker(&["tag", MINER, &registry.image("miner:GA")]);
+    let options = ["--restart", "always"];
+    let mut device = Device::start_with("killed-back", &options, &registry.image("miner:GA"));
+    let name = device.miner.0;
+    let (new, old) = (format!("{name}.ostler-new"), format!("{name}.ostler-old"));
+    let inspect = |format: &str| engine().docker(&["inspect", "-f", format, name]);
+    let before = inspect("{{.Id}}");
+    for (number, state) in ["started", "done"].into_iter().enumerate() {
+        let id = format!("back-{number}");
+        device.agent.post("reset", &json!({"id": id, "args": {}}));
+        until(&device, &id, "swap back", state);
+        device.agent.kill();
+        // However far it came: it is between its two renamings.
+        let exists = |name: &str| engine().try_docker(&["inspect", name]).status.success();
+        match (exists(&old), exists(&new)) {
+            (true, false) => engine().docker(&["rename", name, &new]),
+            (false, true) => engine().docker(&["rename", name, &old]),
+            both => {
+                assert_eq!(both, (true, true), "{}", device.agent.log());
+                String::new()
+            }
+        };
+        // As the engine does at its start, where this one has its policy again.
+        engine().docker(&["start", &old]);
+        device.agent.start();
+        let record = device.agent.wait_for(&id);
+        assert_eq!(record["failure"]["reason"], "interrupted", "{record}");
+        assert!(device.miner.runs(), "{record}");
+        assert_eq!(inspect("{{.Id}}"), before, "{record}");
+        assert_eq!(inspect("{{.HostConfig.RestartPolicy.Name}}"), "always");
+        assert!(!exists(&old) && !exists(&new), "{record}");
+        assert!(!device.store().join("exchange.json").exists(), "{record}");
+    }
+}
+
+#[test]
 fn a_fast_sync_survives_a_kill_at_every_step() {
     let mut device = Device::start_with("killed-fastsync", &["-e", "TESTNODE_LOAD_TIME=1"], MINER);
     let newer = |device: &Device| json!({"file": mint(device, device.height() + 5000)});

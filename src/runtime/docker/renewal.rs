@@ -150,6 +150,8 @@ impl Renewal for Docker {
             }
             return Ok(false);
         };
+        // With its policy and not yet its name it is started when the engine is.
+        self.halt(&before, grace).await?;
         if let Some(successor) = self.container(&self.container).await? {
             self.halt(&successor, grace).await?;
             self.rename(&self.container, &self.successor()).await?;

@@ -120,6 +120,19 @@ async fn a_container_that_does_not_end_is_killed_after_its_grace() {
 }
 
 #[tokio::test]
+async fn a_container_that_goes_with_its_stop_is_not_stopped() {
+    let engine = Engine::shared();
+    let run = ["--rm", IMAGE, "sh", "-c", POLITE];
+    engine.run_container("vanishing", &run);
+    let docker = docker(engine, "vanishing");
+    let run = docker.inspect().await.unwrap().run;
+    let error = docker.stop(GRACE).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("without --rm"), "{error}");
+    assert_eq!(docker.inspect().await.unwrap().run, run, "left alone");
+}
+
+#[tokio::test]
 async fn a_container_that_was_never_started_is_not_running() {
     let engine = Engine::shared();
     engine.docker(&["create", "--name", "fresh", IMAGE, "sh", "-c", POLITE]);

@@ -22,6 +22,10 @@ const STOP: Duration = Duration::from_secs(15);
 /// The same 10 s.
 const KILL: Duration = Duration::from_secs(15);
 
+/// What speaks against the stop of a container that does not outlive it, and what to do.
+pub(super) const VANISHES: &str = "it was started with --rm: the engine removes it when it is stopped; create it again \
+                                   without --rm, with a restart policy";
+
 /// The exit status of what ended by SIGKILL.
 const KILLED: i64 = 137;
 
@@ -58,11 +62,16 @@ impl Docker {
 
     /// The container stays stopped whatever its restart policy says, except that the policy `always` starts it
     /// when the engine itself is started again.
+    ///
+    /// One that would be gone with its configuration is left to run.
     pub(super) async fn stop_container(&self, grace: Duration) -> Result<Stopped, Error> {
-        let state = self.look().await?.state.unwrap_or_default();
+        let answer = self.look().await?;
+        let vanishes = answer.host_config.and_then(|host| host.auto_remove) == Some(true);
+        let state = answer.state.unwrap_or_default();
         match state::run_state(&state) {
             RunState::Stopped | RunState::Created => return Ok(Stopped::Already),
             RunState::Dead => return Err(self.dead("stop")),
+            _ if vanishes => return Err(self.client.refused("stop", VANISHES)),
             // A frozen process cannot end by itself. Who is no longer paused needs no unpausing.
             RunState::Paused => match self.unpause("stop").await {
                 Ok(()) | Err(Error::Refused { .. }) => {}

@@ -21,6 +21,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::blueprint::Blueprint;
+use super::lifecycle::VANISHES;
 use super::{Docker, Error, mounts, pull};
 use crate::runtime::{Pulled, Renewal};
 
@@ -50,9 +51,7 @@ impl Renewal for Docker {
         let refuse = |why: String| Err(self.client.refused("make anew", &why));
         let host = answer.host_config.clone().unwrap_or_default();
         if host.auto_remove == Some(true) {
-            return refuse(
-                "it was started with --rm: the engine removes it when it is stopped".into(),
-            );
+            return refuse(VANISHES.to_owned());
         }
         if mounts::inside(&answer, data).is_none() {
             return refuse(format!(

@@ -14,8 +14,8 @@ use super::context::{Context, Did};
 use crate::data::{self, Control, Idle, Interrupted};
 use crate::protocol::{Failure, Progress, Reason};
 
-/// How often the progress is told.
-const TELL: Duration = Duration::from_secs(1);
+/// How often it is looked how far the work is; the ledger tells less of it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How long a store is waited for that an earlier operation still works on: the seal of a large snapshot reads all of it.
 const STORE_PATIENCE: Duration = Duration::from_secs(3600);
@@ -130,7 +130,7 @@ impl Context {
             let mut control = control(limits, &stop.0, &meter);
             let thread = spawn_blocking(move || limits.at_work(|| work(&mut control)));
             tokio::pin!(thread);
-            let mut ticks = interval(TELL);
+            let mut ticks = interval(LOOK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let begun = Instant::now();
             let overdue = async {

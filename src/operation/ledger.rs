@@ -3,6 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::journal::{Journal, Quarantined};
 use crate::clock::{ClockSync, Timestamp};
@@ -20,6 +23,9 @@ const RECENT: usize = 32;
 
 /// How many ends that could not be written are kept until they can be; of more, the oldest are lost and said to be.
 const OWED: usize = 64;
+
+/// How often it is told how far one operation is: every reader of the feed gets the whole record each time.
+const TELL: Duration = Duration::from_secs(1);
 
 /// Records in memory and on disk, and who is told of them.
 pub(super) struct Ledger {
@@ -39,6 +45,8 @@ struct Inner {
     /// The ended ones, oldest first.
     ended: VecDeque<OperationId>,
     last_number: u64,
+    /// When it was told last how far the step is that an operation is at.
+    told: HashMap<OperationId, Instant>,
     /// Ends that could not be written, oldest first: without them the next start would take the operations up again.
     owed: VecDeque<OperationRecord>,
 }
@@ -55,6 +63,7 @@ impl Ledger {
             records: HashMap::new(),
             ended: VecDeque::new(),
             last_number: 0,
+            told: HashMap::new(),
             owed: VecDeque::new(),
         };
         let mut unfinished = Vec::new();
@@ -172,6 +181,7 @@ impl Ledger {
             if record.state.is_final() && !inner.ended.contains(&record.id) {
                 inner.ended.push_back(record.id.clone());
             }
+            inner.told.remove(&record.id);
             inner.records.insert(record.id.clone(), record.clone());
             inner.forget_old_from_memory();
         }
@@ -240,15 +250,23 @@ impl Ledger {
         }
     }
 
-    /// Tells how far an operation is, without writing anything.
+    /// Notes how far an operation is, without writing anything, and tells it once in [`TELL`], however often this is called.
     pub fn tell_progress(&self, id: &OperationId, progress: Progress) {
-        let told = self.change(id, |record| {
+        let told = {
+            let mut inner = self.lock();
+            let Some(record) = inner.records.get_mut(id) else {
+                return;
+            };
             record.progress = Some(progress);
-            true
-        });
-        if let Some(record) = told {
-            self.feed.send(Update::Operation(Box::new(record.told())));
-        }
+            let record = record.clone();
+            let last = inner.told.get(id);
+            if last.is_some_and(|last| last.elapsed() < TELL) {
+                return;
+            }
+            inner.told.insert(id.clone(), Instant::now());
+            record.told()
+        };
+        self.feed.send(Update::Operation(Box::new(told)));
     }
 
     /// What is to be forgotten, the oldest first.

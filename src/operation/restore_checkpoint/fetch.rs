@@ -1,7 +1,6 @@
 //! Where the checkpoint comes from: put in place, named by its path, or fetched.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,9 +10,6 @@ use crate::operation::arguments::RestoreCheckpoint;
 use crate::operation::context::{Context, Did};
 use crate::operation::validator::Validator;
 use crate::protocol::{Failure, Progress, Reason};
-
-/// How often the progress is told.
-const TELL: Duration = Duration::from_secs(1);
 
 /// A checkpoint that is on this host.
 pub(super) enum Found {
@@ -66,12 +62,8 @@ pub(super) async fn find(
     let mut fetched = None;
     let work = async {
         let begun = Instant::now();
-        let (mut first, mut last) = (None, begun);
+        let mut first = None;
         let tell = |now: Fetched| {
-            if first.is_some() && last.elapsed() < TELL {
-                return;
-            }
-            last = Instant::now();
             let before = *first.get_or_insert(now.done);
             let seconds = begun.elapsed().as_secs_f64().max(0.001);
             let rate = ((now.done - before) as f64 / seconds) as u64;

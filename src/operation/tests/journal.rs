@@ -4,6 +4,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::*;
+use crate::feed::Update;
+use crate::operation::ledger::Ledger;
+use crate::protocol::Progress;
 
 #[tokio::test(start_paused = true)]
 async fn the_same_id_runs_once_also_after_the_agent_came_back() {
@@ -274,4 +277,32 @@ async fn an_interrupted_cancel_says_what_it_was() {
     let failure = ended(&engine, "one").await.failure.unwrap();
     assert_eq!(failure.reason, Reason::Interrupted);
     assert!(failure.message.contains("to be cancelled"), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_an_operation_is_is_told_once_a_second_however_often_it_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let feed = Feed::default();
+    let mut updates = feed.subscribe();
+    let ledger = Ledger::open(directory.path(), feed, synced()).unwrap().0;
+    let mut record = OperationRecord::accepted(restart("one"), None, 1);
+    let mut told = Vec::new();
+    // Two steps, of which each takes two seconds and says a hundred times how far it is.
+    for step in [0, 1000] {
+        ledger.store(&mut record).await.unwrap();
+        for said in 0..100 {
+            let progress = Progress {
+                done: step + said,
+                ..Progress::default()
+            };
+            ledger.tell_progress(&record.id, progress);
+            let kept = ledger.get(&record.id).unwrap().progress.unwrap();
+            assert_eq!(kept.done, step + said, "who asks is told the newest");
+            while let Ok(Update::Operation(record)) = updates.try_recv() {
+                told.extend(record.progress.map(|progress| progress.done));
+            }
+            tokio::time::advance(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(told, [0, 50, 1000, 1050]);
 }

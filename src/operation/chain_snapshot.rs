@@ -251,31 +251,36 @@ async fn download(
             ledger.tell_progress(&id, progress);
             room(&file, done, total, reserve, &looked)
         };
-        let mut last = None;
-        for url in urls {
-            let came = tokio::select! {
-                came = web::download(url, &mut opened, &heed) => came,
-                () = cancel.cancelled() => return Err(cancelled("cancelled during the download")),
-            };
-            match came {
-                Ok(bytes) => {
-                    return Ok(Did {
-                        changed: false,
-                        detail: Some(format!("{bytes} bytes from {url}")),
-                    });
-                }
-                // There may be another one beside it.
-                Err(error @ web::Error::Broken { .. }) => last = Some(error),
-                Err(error) => return Err(Failure::new(Reason::NotReady, error.to_string())),
-            }
-        }
-        let error = last.map_or_else(
-            || "there is no address".to_owned(),
-            |error| error.to_string(),
-        );
-        Err(Failure::new(Reason::NotReady, error))
+        let (bytes, url) = tokio::select! {
+            came = first_there(urls, &mut opened, &heed) => came?,
+            () = cancel.cancelled() => return Err(cancelled("cancelled during the download")),
+        };
+        Ok(Did {
+            changed: false,
+            detail: Some(format!("{bytes} bytes from {url}")),
+        })
     };
     context.step("fetch", fetch).await
+}
+
+/// Downloads the first of these that is there. One that breaks off is the one that was wanted, whatever is beside it.
+async fn first_there<'a>(
+    urls: &'a [Url],
+    to: &mut tokio::fs::File,
+    heed: &(dyn Fn(u64, Option<u64>) -> Result<(), String> + Send + Sync),
+) -> Result<(u64, &'a Url), Failure> {
+    let mut why = "there is no address".to_owned();
+    for url in urls {
+        match web::download(url, to, heed).await {
+            Ok(bytes) => return Ok((bytes, url)),
+            Err(error @ web::Error::NotFound { .. }) => why = error.to_string(),
+            Err(error) => {
+                why = error.to_string();
+                break;
+            }
+        }
+    }
+    Err(Failure::new(Reason::NotReady, why))
 }
 
 /// Room for it, and for it once more unpacked; looked at once in 16 MiB where its size is not known.
@@ -310,5 +315,60 @@ pub(super) async fn discard(context: &Context, plan: &Snapshots) {
     });
     if let Ok(Err(error)) = removed.await {
         tracing::warn!("what was fetched for a fast sync stays: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Gives each connection the next of these answers; the address.
+    fn server(answers: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut connection, _) = listener.accept().unwrap();
+                let head = BufReader::new(&connection).lines();
+                let end = head.map_while(Result::ok).find(String::is_empty);
+                assert!(end.is_some());
+                connection.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    async fn came(answers: &'static [&'static str]) -> (Result<String, String>, Vec<u8>) {
+        let server = server(answers);
+        let url = |name: &str| format!("{server}/{name}").parse::<Url>().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut opened = tokio::fs::File::from_std(file.reopen().unwrap());
+        let urls = [url("snap.gz"), url("snap")];
+        let came = first_there(&urls, &mut opened, &|_, _| Ok(())).await;
+        let came = came.map(|(_, url)| url.to_string());
+        let content = std::fs::read(file.path()).unwrap();
+        (came.map_err(|failure| failure.message), content)
+    }
+
+    const ABSENT: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole";
+    const HALF: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+
+    #[tokio::test]
+    async fn what_is_beside_a_snapshot_is_asked_for_only_where_that_one_is_not_there() {
+        let (came_from, content) = came(&[ABSENT, WHOLE]).await;
+        assert!(came_from.unwrap().ends_with("/snap"));
+        assert_eq!(content, b"whole");
+
+        let (broken, content) = came(&[HALF, WHOLE]).await;
+        let why = broken.unwrap_err();
+        assert!(why.contains("/snap.gz gave no answer"), "{why}");
+        assert!(!content.ends_with(b"whole"), "nothing is appended");
+
+        let why = came(&[ABSENT, ABSENT]).await.0.unwrap_err();
+        assert!(why.contains("/snap ") && why.contains("404"), "{why}");
     }
 }

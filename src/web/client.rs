@@ -66,6 +66,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Who is there does not have it.
+    #[error("{url} gave no answer: HTTP status 404")]
+    NotFound {
+        /// What was asked.
+        url: Url,
+    },
     /// What came is no answer that can be used.
     #[error("{url} gave no answer: {detail}")]
     Broken {
@@ -94,7 +100,10 @@ impl Error {
     /// Whether trying again may help.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Silent { .. } | Error::Broken { .. } => true,
+            Error::Unreachable { .. }
+            | Error::Silent { .. }
+            | Error::NotFound { .. }
+            | Error::Broken { .. } => true,
             Error::Trust(_) | Error::Untrusted { .. } | Error::Unwritten { .. } => false,
         }
     }
@@ -213,6 +222,7 @@ pub(super) async fn ask_for_all(url: &Url) -> Result<Answer, Error> {
     let answer = ask(url, None, &[]).await?;
     match answer.response.status() {
         StatusCode::OK => Ok(answer),
+        StatusCode::NOT_FOUND => Err(Error::NotFound { url: url.clone() }),
         status => Err(Error::broken(url, format!("HTTP status {status}"))),
     }
 }

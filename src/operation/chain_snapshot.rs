@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::arguments;
 use super::context::{Context, Did, cancelled};
+use super::exchanging::LOOK;
 use super::fastsync::{chain, not_newer};
 use super::labour::{Limits, failure_of};
 use super::snapshot::whole;
@@ -90,7 +92,7 @@ pub(super) async fn find(
             if !path.is_absolute() {
                 return Err(bad("file", format!("{} is not absolute", path.display())));
             }
-            if !path.is_file() {
+            if !look(&path, Path::is_file).await? {
                 let hint = super::unseen::hint(&path);
                 return Err(bad("file", format!("{} is not a file of this host{hint}", path.display())));
             }
@@ -101,7 +103,7 @@ pub(super) async fn find(
         (None, Some(url)) => on_the_web(url.parse().map_err(|why| bad("url", why))?, chain).await?,
         (None, None) => match chain.source() {
             Some(url) => on_the_web(url.clone(), chain).await?,
-            None => newest_own(plan, chain, local).ok_or_else(|| {
+            None => newest_own(plan, chain, local).await?.ok_or_else(|| {
                 let message = format!(
                     "{} has no snapshot of its chain beyond its own height {local}: say where there is one (--url, --file), or \
                      set `snapshot-url` in its [workload.helium]",
@@ -151,19 +153,43 @@ async fn on_the_web(
 }
 
 /// The newest of those that the miner has itself, taken or downloaded earlier.
-fn newest_own(
+async fn newest_own(
     plan: &Snapshots,
     chain: &dyn crate::workload::ChainSnapshots,
     local: u64,
-) -> Option<Source> {
+) -> Result<Option<Source>, Failure> {
     let directory = plan.source.root.join(chain.directory());
-    let names = std::fs::read_dir(&directory).ok()?.flatten();
-    let heights = names.filter_map(|entry| chain.height_by_name(entry.file_name().to_str()?));
-    let height = heights.max().filter(|height| *height > local)?;
-    Some(Source::File {
+    let names = look(&directory, |directory| {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.collect::<Vec<_>>()
+    });
+    let names = names.await?;
+    let heights = names.iter().filter_map(|name| chain.height_by_name(name));
+    let newest = heights.max().filter(|height| *height > local);
+    Ok(newest.map(|height| Source::File {
         path: directory.join(chain.file_name(height)),
         height: Some(height),
-    })
+    }))
+}
+
+/// What `look` sees there. A disk or a server that hangs must not hang the agent, which does all on one thread.
+async fn look<T: Send + 'static>(
+    at: &Path,
+    look: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let path = at.to_owned();
+    let seen = timeout(LOOK, spawn_blocking(move || look(&path))).await;
+    let why = match seen {
+        Ok(Ok(seen)) => return Ok(seen),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!(
+            "{} cannot be looked at within {} s: the disk or the server that it is on hangs",
+            at.display(),
+            LOOK.as_secs()
+        ),
+    };
+    Err(Failure::new(Reason::DataFailed, why))
 }
 
 /// Brings it to where the miner sees it, unpacked.
@@ -178,7 +204,7 @@ pub(super) async fn fetch(
         Source::File { path, .. } => {
             let inside = context.workload.runtime.path_inside(path).await;
             let seen = inside.map_err(super::context::failure_of)?.is_some();
-            if seen && !unpack::is_packed(path) {
+            if seen && !look(path, unpack::is_packed).await? {
                 return Ok(Fetched { path: path.clone() });
             }
             path.clone()
@@ -351,6 +377,22 @@ mod tests {
         let came = came.map(|(_, url)| url.to_string());
         let content = std::fs::read(file.path()).unwrap();
         (came.map_err(|failure| failure.message), content)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_hangs_nobody() {
+        let (answer, hung) = std::sync::mpsc::sync_channel::<()>(0);
+        let looked = look(Path::new("/srv/snap"), move |_| hung.recv().is_err());
+        // A clock that stands does not go on by itself while a thread works.
+        let pass = async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(LOOK * 2).await;
+        };
+        let failure = tokio::join!(looked, pass).0.unwrap_err();
+        assert!(failure.message.starts_with("/srv/snap cannot"));
+        drop(answer);
+        let seen = look(Path::new("/srv/snap"), |path| path.to_owned()).await;
+        assert_eq!(seen.unwrap(), Path::new("/srv/snap"));
     }
 
     const ABSENT: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";

@@ -28,6 +28,7 @@ pub use self::discover::{Found, discover};
 
 use self::client::Client;
 use super::{Error, Inspection, Output, Renewal, Runtime, Stopped};
+use crate::looks::Looks;
 
 /// Where the engine listens, unless told otherwise.
 pub const SOCKET: &str = "/var/run/docker.sock";
@@ -38,6 +39,7 @@ pub struct Docker {
     container: String,
     watch: tokio::sync::Mutex<events::Watch>,
     abandoned: exec::Abandoned,
+    looks: Looks,
 }
 
 /// A container cannot have such a name.
@@ -58,6 +60,7 @@ impl Docker {
             container,
             watch: tokio::sync::Mutex::default(),
             abandoned: exec::Abandoned::default(),
+            looks: Looks::new(),
         })
     }
 }
@@ -97,7 +100,8 @@ impl Runtime for Docker {
     }
 
     async fn path_inside(&self, on_host: &Path) -> Result<Option<PathBuf>, Error> {
-        Ok(mounts::inside(&self.look().await?, on_host))
+        let answer = self.look().await?;
+        self.inside(answer, on_host.to_owned()).await
     }
 
     fn renewal(&self) -> Option<&dyn Renewal> {

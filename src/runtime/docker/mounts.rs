@@ -4,8 +4,31 @@ use std::path::{Path, PathBuf};
 
 use bollard::models::ContainerInspectResponse;
 
+use super::{Docker, Error};
+use crate::looks::LOOK;
+
+impl Docker {
+    /// The path of a file of this host inside the container that the engine described so.
+    pub(super) async fn inside(
+        &self,
+        answer: ContainerInspectResponse,
+        on_host: PathBuf,
+    ) -> Result<Option<PathBuf>, Error> {
+        let action = format!("find {} in", on_host.display());
+        // A mount may be of a server that hangs.
+        let seen = self.looks.look(move || inside(&answer, &on_host)).await;
+        seen.ok_or_else(|| {
+            let why = format!(
+                "the disk or the server of a mount of it did not answer within {} s",
+                LOOK.as_secs()
+            );
+            self.client.refused(&action, &why)
+        })
+    }
+}
+
 /// The path of a file of this host inside the container, by its closest mount.
-pub(super) fn inside(answer: &ContainerInspectResponse, on_host: &Path) -> Option<PathBuf> {
+fn inside(answer: &ContainerInspectResponse, on_host: &Path) -> Option<PathBuf> {
     // The engine's paths are as they were given; two ways may lead to one directory.
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let on_host = real(on_host);

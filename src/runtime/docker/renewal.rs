@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::blueprint::Blueprint;
 use super::lifecycle::VANISHES;
-use super::{Docker, Error, mounts, pull};
+use super::{Docker, Error, pull};
 use crate::runtime::{Pulled, Renewal};
 
 /// Looking is a read from the engine's memory.
@@ -49,18 +49,18 @@ impl Renewal for Docker {
     async fn origin(&self, data: &Path) -> Result<String, Error> {
         let answer = self.look().await?;
         let refuse = |why: String| Err(self.client.refused("make anew", &why));
-        let host = answer.host_config.clone().unwrap_or_default();
-        if host.auto_remove == Some(true) {
+        let host = answer.host_config.as_ref();
+        if host.and_then(|host| host.auto_remove) == Some(true) {
             return refuse(VANISHES.to_owned());
         }
-        if mounts::inside(&answer, data).is_none() {
+        let image = answer.config.as_ref().and_then(|c| c.image.clone());
+        if self.inside(answer, data.to_owned()).await?.is_none() {
             return refuse(format!(
                 "{} is not mounted in it: its data and its identity would go with it; set `data-dir` to the directory \
                  that is",
                 data.display()
             ));
         }
-        let image = answer.config.and_then(|config| config.image);
         match image.filter(|image| pull::has_name(image)) {
             Some(image) => Ok(image),
             None => refuse(

@@ -18,11 +18,11 @@ use crate::workload::Finding;
 /// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a runtime that refuses to start a workload is asked again where nothing is lost by giving up: a port or a
-/// mount of the run before may take a moment to be free.
+/// How long a runtime that refuses to start a workload is asked again: a port or a mount of the run before may take a
+/// moment to be free.
 const REFUSED: Duration = Duration::from_secs(8);
 
-/// The same for a workload that ran and has to run again: after a boot a disk or a device of it may come late.
+/// The same after an interruption and around a boot: a disk or a device of it may come late.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
@@ -208,34 +208,12 @@ pub(super) async fn end_any_run(workload: &Workload) -> Result<Did, Failure> {
     })
 }
 
-/// Starts the workload, as often as it takes within `patience`.
+/// Starts the workload, as often as it takes within `patience`. After an interruption a refusal may be that of a boot.
 pub(super) async fn bring_up(context: &mut Context, patience: Duration) -> Result<(), Failure> {
-    bring_up_within(context, patience, refused_within(patience)).await
-}
-
-/// Starts the workload on what has yet to prove itself. A refusal may be the fault of that, and what was there before is
-/// put back then; after an interruption it may as well be that of the boot.
-pub(super) async fn bring_up_to_prove(context: &mut Context) -> Result<(), Failure> {
     let refused = match context.recovered() {
         true => REFUSED_PATIENCE,
         false => REFUSED,
     };
-    bring_up_within(context, START_PATIENCE, refused).await
-}
-
-/// How long refusals are borne by whoever waits so long for the runtime.
-fn refused_within(patience: Duration) -> Duration {
-    match patience.is_zero() {
-        true => REFUSED,
-        false => REFUSED_PATIENCE,
-    }
-}
-
-async fn bring_up_within(
-    context: &mut Context,
-    patience: Duration,
-    refused: Duration,
-) -> Result<(), Failure> {
     if context.recovered() && !context.is_done("confirm") {
         // What was started need not run any more: a power cut ends it too.
         context.forget_steps(&["start"]);
@@ -297,9 +275,9 @@ async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, pat
     }
 }
 
-/// Starts a workload that ran before.
+/// Starts a workload that ran before the device went down, or was to.
 pub(super) async fn begin_run(runtime: &dyn Runtime, patience: Duration) -> Result<Did, Failure> {
-    begin_within(runtime, patience, refused_within(patience)).await
+    begin_within(runtime, patience, REFUSED_PATIENCE).await
 }
 
 /// Starts a workload, as often as its runtime is away within `patience`, or refuses within `refused`.

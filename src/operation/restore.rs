@@ -278,7 +278,7 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
 /// The same on data that is new to it.
 async fn come_up_to_stay(context: &mut Context, found: &Found) -> Result<(), Failure> {
     if found.running {
-        power::bring_up_to_prove(context).await?;
+        power::bring_up(context, power::START_PATIENCE).await?;
     }
     exchanging::disarm(context).await;
     match found.running {

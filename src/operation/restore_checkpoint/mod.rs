@@ -381,7 +381,7 @@ async fn come_up(context: &mut Context, found: &Found) -> Result<(), Failure> {
     if !found.running {
         return restore::come_up(context, found).await;
     }
-    power::bring_up_to_prove(context).await?;
+    power::bring_up(context, power::START_PATIENCE).await?;
     exchanging::disarm(context).await;
     context.step("confirm", settle::comes_up(&workload)).await
 }

@@ -200,15 +200,15 @@ async fn a_stop_that_comes_to_something_after_it_was_given_up_does_not_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_is_refused_is_tried_again_and_longer_where_the_workload_ran() {
+async fn a_start_that_is_refused_is_tried_again_and_longer_after_an_interruption() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::running();
     let engine = started(directory.path(), &fake).await;
-    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(40).collect());
+    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(4).collect());
     engine.submit(restart("one")).await;
     assert_eq!(ended(&engine, "one").await.state, State::Succeeded);
 
-    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(400).collect());
+    fake.with(|state| state.start_errors = std::iter::repeat_with(refused).take(10).collect());
     engine.submit(restart("two")).await;
     let failure = ended(&engine, "two").await.failure.unwrap();
     assert_eq!(failure.reason, Reason::RuntimeFailed);
@@ -218,16 +218,32 @@ async fn a_start_that_is_refused_is_tried_again_and_longer_where_the_workload_ra
         failure.message
     );
 
-    // Whoever asks for a start is told soon.
-    for (id, times, state) in [("three", 4, State::Succeeded), ("four", 10, State::Failed)] {
+    for (times, state) in [(40, State::Succeeded), (400, State::Failed)] {
+        let directory = tempfile::tempdir().unwrap();
+        let stop = Step {
+            name: "stop".to_owned(),
+            state: StepState::Done,
+            took_ms: None,
+            detail: None,
+        };
+        let record = OperationRecord {
+            state: State::Running,
+            steps: vec![stop],
+            found: Some(Found {
+                running: true,
+                run: Some("1".to_owned()),
+            }),
+            ..OperationRecord::accepted(restart("one"), Some(Name::new("miner").unwrap()), 1)
+        };
+        std::fs::create_dir(directory.path().join("operations")).unwrap();
+        let path = directory.path().join("operations/one.json");
+        crate::durable::write(&path, &serde_json::to_vec(&record).unwrap(), 0o600).unwrap();
+        let fake = Fake::default();
         fake.with(|state| {
-            state.running = false;
             state.start_errors = std::iter::repeat_with(refused).take(times).collect();
         });
-        engine
-            .submit(request(id, Operation::Start, json!({})))
-            .await;
-        assert_eq!(ended(&engine, id).await.state, state, "{id}");
+        let engine = started(directory.path(), &fake).await;
+        assert_eq!(ended(&engine, "one").await.state, state, "{times}");
     }
 }
 

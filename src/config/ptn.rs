@@ -78,6 +78,14 @@ impl Ptn {
                 super::check_absolute(&format!("{at}.{key}"), path, problems);
             }
         }
+        if let Some(drop) = &self.drop_directory
+            && (drop.starts_with(&self.directory) || self.directory.starts_with(drop))
+        {
+            problems.add(
+                format!("{at}.drop-directory"),
+                "must be apart from `directory`: every file in it that ends in .json is taken for a checkpoint",
+            );
+        }
         let at = format!("{at}.directory");
         super::check_absolute(&at, &self.directory, problems);
         if self.directory.parent().is_none() {

@@ -298,6 +298,13 @@ pub(super) fn check_all(workloads: &[Workload], problems: &mut Problems) {
                     format!("another workload is called `{}` already", workload.name),
                 );
             }
+            let drop = |of: &Workload| of.ptn.as_ref()?.drop_directory.clone();
+            if drop(workload).is_some() && drop(earlier) == drop(workload) {
+                problems.add(
+                    format!("{at}.ptn.drop-directory"),
+                    format!("it is that of `{}` already", earlier.name),
+                );
+            }
             if earlier.runtime == workload.runtime {
                 problems.add(
                     format!("{at}.runtime"),

@@ -162,6 +162,8 @@ impl Watched {
             Answer::Refused(refusal) => match refusal.failure.reason {
                 // What may be taken a little later is asked again.
                 Reason::QueueFull | Reason::ShuttingDown | Reason::JournalFailed => return Ok(()),
+                // It is another directory's, or was this one's under another name: its own operation may be at work on it.
+                Reason::IdReused => return Err(refusal.failure.message),
                 _ => End::Refused,
             },
         };

@@ -115,11 +115,16 @@ async fn what_is_put_there_is_restored_once_and_says_so_by_its_name() {
     sleep(LONG).await;
     assert_eq!(dropped.names(), [name.as_str()], "it is done with");
     assert_eq!(dropped.house.backups().len(), 1);
-    // Another one of the same name is another one.
+    // Another one of the same name is another one, and so is one that is put back under its first.
     dropped.offer("one.json.gz");
     sleep(LONG).await;
     assert_eq!(dropped.names().len(), 2);
     assert_eq!(dropped.records().len(), 2);
+    let at = |name: &str| dropped.house.path("drop").join(name);
+    fs::rename(at(&name), at("one.json.gz")).unwrap();
+    sleep(LONG).await;
+    assert_eq!(dropped.names().len(), 2);
+    assert_eq!(dropped.records().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,6 +182,15 @@ async fn what_anybody_could_have_put_there_is_not_restored() {
     sleep(LONG).await;
     let told = dropped.complaints();
     assert!(told.len() == 1 && told[0].contains("chmod 644"), "{told:?}");
+    // A name makes it no better.
+    let claimed = dropped
+        .house
+        .path("drop/one.json.gz.drop-0123456789abcdef.restoring");
+    fs::rename(dropped.house.path("drop/one.json.gz"), &claimed).unwrap();
+    dropped.offer("x.json.gz.schedule-ptn-snapshot-1.restoring");
+    sleep(LONG).await;
+    assert_eq!(dropped.records().len(), 0);
+    fs::rename(&claimed, dropped.house.path("drop/one.json.gz")).unwrap();
     // It holds up no other.
     dropped.offer("two.json.gz");
     dropped.reach("two.json.gz.drop-", ".restored").await;

@@ -139,7 +139,7 @@ fn the_validator_of_another_user_is_restored_and_stays_theirs() {
 #[test]
 fn a_checkpoint_that_its_user_drops_is_restored() {
     let lab = Pm2::of_nobody();
-    let drop = lab.checkout().join("dropped");
+    let drop = lab.path("dropped");
     let agent = start_with(&lab, "", &format!("drop-directory = {drop:?}\n"));
     fs::create_dir(&drop).unwrap();
     fs::copy(checkpoint(), drop.join("today.json.gz")).unwrap();

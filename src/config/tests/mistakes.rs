@@ -303,3 +303,27 @@ fn a_schedule_is_checked_before_the_agent_starts() {
     let message = message(&format!("{MINER}[workload.schedule]\nprune = \"@daily\""));
     assert!(message.contains("data-dir"), "{message}");
 }
+
+#[test]
+fn a_drop_directory_is_nobody_elses() {
+    let workload = |name: &str, drop: &str| {
+        format!(
+            "[[workload]]\nname = \"{name}\"\nkind = \"ptn\"\nruntime = {{ pm2 = {{ user = \"root\", apps = [\"{name}\"] }} }}\n\
+             [workload.ptn]\ndirectory = \"/opt/{name}\"\ndrop-directory = \"{drop}\"\n"
+        )
+    };
+    let wrong = |text: &str| {
+        Config::parse(text, Path::new("o.toml"))
+            .unwrap_err()
+            .to_string()
+    };
+    for inside in ["/opt/one", "/opt/one/validation", "/opt"] {
+        let told = wrong(&workload("one", inside));
+        assert!(told.contains("drop-directory: must be apart"), "{told}");
+    }
+    let told = wrong(&[workload("one", "/srv/drop"), workload("two", "/srv/drop")].concat());
+    assert!(
+        told.contains("drop-directory: it is that of `one`"),
+        "{told}"
+    );
+}

@@ -19,6 +19,9 @@ const LONGEST: usize = 255 - 38;
 /// the configuration says later.
 const FORCED: &str = "drop-force-";
 
+/// How the other ids begin.
+const UNFORCED: &str = "drop-";
+
 const RESTORING: &str = ".restoring";
 
 /// So many files are looked at; nobody drops more checkpoints than a few.
@@ -73,14 +76,16 @@ pub(super) fn look(place: &DropDirectory) -> Result<Seen, String> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if let Some(id) = id_of(&name) {
-            claimed.push(Claimed { path, id });
-        } else if is_offered(&name)
+        let id = id_of(&name);
+        if (id.is_some() || is_offered(&name))
             && let Ok(about) = entry.metadata()
             && about.is_file()
         {
             if is_trusted(place, &about) {
-                waiting.insert(name, stamp(&about));
+                match id {
+                    Some(id) => claimed.push(Claimed { path, id }),
+                    None => drop(waiting.insert(name, stamp(&about))),
+                }
             } else {
                 fault = Some(format!(
                     "{} was put there by somebody else than the validator's user and root, or others may write to it, so it is not \
@@ -144,10 +149,14 @@ fn is_offered(name: &str) -> bool {
 /// The id in the name of what was claimed.
 fn id_of(name: &str) -> Option<OperationId> {
     let (_, id) = name.strip_suffix(RESTORING)?.rsplit_once('.')?;
-    OperationId::new(id).ok()
+    let digits = id
+        .strip_prefix(FORCED)
+        .or_else(|| id.strip_prefix(UNFORCED))?;
+    let is_ours = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_ours.then(|| OperationId::new(id).ok())?
 }
 
-/// The same for the same file, and another one for the next of that name.
+/// Another one for each file, and for one that is put back under its first name: a rename changes the last of these times.
 fn id(place: &DropDirectory, name: &str, about: &Metadata) -> OperationId {
     let mut hasher = blake3::Hasher::new();
     hasher.update(place.workload.as_str().as_bytes());
@@ -156,11 +165,11 @@ fn id(place: &DropDirectory, name: &str, about: &Metadata) -> OperationId {
     for number in [inode, bytes] {
         hasher.update(&number.to_le_bytes());
     }
-    for number in [seconds, nanoseconds] {
+    for number in [seconds, nanoseconds, about.ctime(), about.ctime_nsec()] {
         hasher.update(&number.to_le_bytes());
     }
     let hash = hasher.finalize().to_hex();
-    let start = if place.force { FORCED } else { "drop-" };
+    let start = if place.force { FORCED } else { UNFORCED };
     OperationId::new(format!("{start}{}", &hash[..16]))
         .expect("letters, digits and dashes, and short")
 }

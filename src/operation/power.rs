@@ -1,6 +1,7 @@
 //! The operations `start`, `stop` and `restart`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -21,6 +22,9 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// How long a runtime that refuses to start a workload is asked again: a port or a mount of the run before may take a
 /// moment to be free.
 const REFUSED: Duration = Duration::from_secs(8);
+
+/// And at least so often, for each try may take long to be refused.
+const LEAST_TRIES: u32 = 5;
 
 /// The same after an interruption and around a boot: a disk or a device of it may come late.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(600);
@@ -130,14 +134,19 @@ pub(super) async fn bring_down(
 ) -> Result<(), Failure> {
     let workload = context.workload.clone();
     let grace = grace.unwrap_or(workload.times().grace);
-    let mut ended = false;
+    let (mut ran, mut ended) = (found.running, false);
     let stop = async {
+        if !ran {
+            // A stop may also end what somebody's stop has left, and then nobody wants it started.
+            let now = workload.runtime.inspect().await.map_err(failure_of)?;
+            ran = now.state.runs();
+        }
         let did = end_run(&*workload.runtime, found, grace, resumes).await?;
         ended = did.changed;
         Ok(did)
     };
     context.step("stop", stop).await?;
-    if ended && !found.running {
+    if ran && ended && !found.running {
         note_ran(context, found);
     }
     Ok(())
@@ -156,6 +165,15 @@ pub(super) async fn end_what_crept_in(
     }
     note_ran(context, found);
     exchanging::stop_again(context, journal).await
+}
+
+/// Lets a workload run on what is there, where it cannot be stopped: nothing may be moved under it. It was started once: it runs, or is
+/// started again.
+pub(super) async fn leave_running(context: &mut Context) -> Result<(), Failure> {
+    context.forget_steps(&["start"]);
+    bring_up(context, START_PATIENCE).await?;
+    exchanging::disarm(context).await;
+    Ok(())
 }
 
 /// The workload is to run afterwards; durable with the next step.
@@ -286,16 +304,31 @@ async fn begin_within(
     patience: Duration,
     refused: Duration,
 ) -> Result<Did, Failure> {
-    let mut since = None;
+    let (mut since, mut tries) = (None, 0);
     let mut pause = FIRST_PAUSE;
+    let was_away = AtomicBool::new(false);
+    let start = || async {
+        let started = runtime.start().await;
+        if let Err(runtime::Error::Absent { .. } | runtime::Error::Unresponsive { .. }) = started {
+            was_away.store(true, Ordering::Relaxed);
+        }
+        started
+    };
     loop {
-        match retry(patience, || runtime.start()).await {
+        let started = retry(patience, start).await;
+        if was_away.swap(false, Ordering::Relaxed) {
+            // What it refuses now is another matter.
+            (since, tries, pause) = (None, 0, FIRST_PAUSE);
+        }
+        tries += 1;
+        match started {
             Ok(changed) => {
                 let detail = (!changed).then(|| "it ran already".to_owned());
                 return Ok(Did { changed, detail });
             }
             Err(error @ runtime::Error::Refused { .. })
-                if since.get_or_insert_with(Instant::now).elapsed() + pause <= refused =>
+                if since.get_or_insert_with(Instant::now).elapsed() + pause <= refused
+                    || tries < LEAST_TRIES =>
             {
                 tracing::warn!("{error}; trying again in {} ms", pause.as_millis());
                 sleep(pause).await;

@@ -102,12 +102,23 @@ pub(super) async fn replace(
     let exchanged = match power::bring_down(context, &mut found, None, false).await {
         Ok(()) => {
             let journal = exclusive.store().exchange_journal();
-            exchange(context, plan, &mut found, journal, staged).await
+            exchange(context, plan, &found, journal, staged).await
         }
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
+    let exchanged = match exchanged {
+        Ok(()) => {
+            let journal = exclusive.store().exchange_journal();
+            if let Err(failure) = power::end_what_crept_in(context, &mut found, journal).await {
+                power::leave_running(context).await?;
+                return Err(failure);
+            }
+            renew::forward(context).await
+        }
+        Err(failure) => Err(failure),
+    };
     match exchanged {
         Ok(()) => settle(context, exclusive, &found).await,
         Err(failure) => {
@@ -193,7 +204,7 @@ pub(super) async fn stage(
 async fn exchange(
     context: &mut Context,
     plan: &Snapshots,
-    found: &mut Found,
+    found: &Found,
     journal: std::path::PathBuf,
     staged: Staged,
 ) -> Result<(), Failure> {
@@ -215,7 +226,6 @@ async fn exchange(
     let staged = whole(context.labour("carry", limits, carry).await?)?;
     still_stopped(&context.workload).await?;
     let ran = found.running;
-    let exchanged = journal.clone();
     let exchange = move |_: &mut Control| {
         let mut exchange = staged.exchange(&journal)?;
         exchange.note_ran(ran);
@@ -230,9 +240,8 @@ async fn exchange(
     };
     context
         .labour("exchange", Limits::default(), exchange)
-        .await?;
-    power::end_what_crept_in(context, found, exchanged).await?;
-    renew::forward(context).await
+        .await
+        .map(drop)
 }
 
 /// After the commit: the workload proves the new data, or the old data comes back.
@@ -244,10 +253,7 @@ pub(super) async fn settle(
     if let Err(failure) = come_up_to_stay(context, found).await {
         let journal = exclusive.store().exchange_journal();
         if let Err(failure) = exchanging::stop_again(context, journal).await {
-            // Nothing may be moved under it. It was started once: it runs, or is started again.
-            context.forget_steps(&["start"]);
-            power::bring_up(context, power::START_PATIENCE).await?;
-            exchanging::disarm(context).await;
+            power::leave_running(context).await?;
             return Err(failure);
         }
         retreat(context, exclusive.store(), found).await?;

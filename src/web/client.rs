@@ -66,11 +66,13 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Who is there does not have it.
-    #[error("{url} gave no answer: HTTP status 404")]
+    /// Who is there does not have it, or does not say whether: a store that may not be listed forbids what it has not.
+    #[error("{url} gave no answer: HTTP status {status}")]
     NotFound {
         /// What was asked.
         url: Url,
+        /// 404, 403 or 410.
+        status: u16,
     },
     /// What came is no answer that can be used.
     #[error("{url} gave no answer: {detail}")]
@@ -222,7 +224,12 @@ pub(super) async fn ask_for_all(url: &Url) -> Result<Answer, Error> {
     let answer = ask(url, None, &[]).await?;
     match answer.response.status() {
         StatusCode::OK => Ok(answer),
-        StatusCode::NOT_FOUND => Err(Error::NotFound { url: url.clone() }),
+        status @ (StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE) => {
+            Err(Error::NotFound {
+                url: url.clone(),
+                status: status.as_u16(),
+            })
+        }
         status => Err(Error::broken(url, format!("HTTP status {status}"))),
     }
 }

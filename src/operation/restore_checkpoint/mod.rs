@@ -236,13 +236,20 @@ async fn replace(
         return Err(failure);
     }
     let exchanged = match power::bring_down(context, &mut found, None, false).await {
-        Ok(()) => exchange(context, validator, &mut found, staging).await,
+        Ok(()) => exchange(context, validator, &found, staging).await,
         Err(failure) => Err(failure),
     };
     // Not before the exchange: its record is what an interruption is judged by.
     context.must_finish();
     match exchanged {
-        Ok(()) => settle(context, validator, &found, exclusive).await,
+        Ok(()) => {
+            let crept_in = power::end_what_crept_in(context, &mut found, validator.journal()).await;
+            if let Err(failure) = crept_in {
+                power::leave_running(context).await?;
+                return Err(failure);
+            }
+            settle(context, validator, &found, exclusive).await
+        }
         Err(failure) => {
             // The journal of the exchange, where it was begun, says how to undo it.
             retreat(context, validator, &found).await?;
@@ -297,7 +304,7 @@ async fn outwait_updater(context: &mut Context, validator: &Validator) -> Result
 async fn exchange(
     context: &mut Context,
     validator: &Validator,
-    found: &mut Found,
+    found: &Found,
     mut staging: Staging,
 ) -> Result<(), Failure> {
     let (plan, live) = (validator.clone(), staging.place.live.clone());
@@ -335,8 +342,8 @@ async fn exchange(
     };
     context
         .labour("exchange", Limits::default(), exchange)
-        .await?;
-    power::end_what_crept_in(context, found, validator.journal()).await
+        .await
+        .map(drop)
 }
 
 /// After the commit: the validator proves the new state, or the old one comes back.

@@ -131,6 +131,9 @@ impl Renewal for Docker {
         }
         if let Some(before) = self.container(&self.container).await? {
             self.halt(&before, grace).await?;
+            if let Some(successor) = &successor {
+                self.take_over(successor, &before).await?;
+            }
             self.set_policy(&before, &json!({"Name": NEVER})).await?;
             self.rename(&self.container, &self.predecessor()).await?;
         }
@@ -268,6 +271,15 @@ impl Docker {
         }
         self.set_policy(before, policy).await?;
         self.set_policy(successor, &json!({"Name": NEVER})).await
+    }
+
+    /// Gives a successor the policy of the one before, where it has given its own back.
+    async fn take_over(&self, successor: &Value, before: &Value) -> Result<(), Error> {
+        let policy = |of: &Value| of["HostConfig"]["RestartPolicy"].clone();
+        match policy(successor)["Name"] == NEVER && policy(before)["Name"] != NEVER {
+            true => self.set_policy(successor, &policy(before)).await,
+            false => Ok(()),
+        }
     }
 
     async fn set_policy(&self, container: &Value, policy: &Value) -> Result<(), Error> {

@@ -250,7 +250,7 @@ fn head_of_copy(service: &Service, tree: &Path) -> i64 {
 
 fn agent_that_dies() {
     // Its end takes a moment, in which the agent waits for it.
-    let stop = "ExecStart=RUN\nExecStopPost=/bin/sleep 10";
+    let stop = "ExecStart=RUN\nExecStopPost=/bin/sleep 5";
     let mut service = Service::start("orphan", stop, "");
     let body = json!({ "id": "struck", "args": {} });
     service.agent.post("snapshot", &body);

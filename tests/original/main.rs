@@ -22,7 +22,7 @@ use std::time::Duration;
 use ostler::clock::ClockSync;
 use ostler::data::Bucket;
 use ostler::data::bucket::Layout;
-use ostler::protocol::State;
+use ostler::protocol::{OperationId, State};
 use ostler::workload::harmony::{Conditions, Harmony, Network, Role};
 use ostler::workload::{Inside, Kind, Said, Unanswered};
 use serde_json::{Value, json};
@@ -221,6 +221,20 @@ async fn f7_a_runtime_that_goes_away_after_the_stop_is_waited_for_and_counts_for
     ];
     let asked = tokio::spawn(run(ostler(&agent, &ask)));
     agent.until("struck", State::Running).await;
+    let id = OperationId::new("struck").unwrap();
+    let stops = || {
+        let record = agent.engine.record(&id);
+        record.is_some_and(|record| record.steps.iter().any(|step| step.name == "stop"))
+    };
+    // It asks whether the node runs right before.
+    let begun = std::time::Instant::now();
+    while !stops() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "it does not stop"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     agent.animal.set_away(true);
     agent.animal.let_stop.notify_one();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -21,9 +21,8 @@ pub(crate) fn signal(owner: Uid, all: &[Pid], signal: Signal) {
     }
     let as_owner = || {
         let uid = rustix::fs::Uid::from_raw(owner.as_raw());
-        // This thread alone becomes somebody else, for ever: it ends with this. To others it stays what it is, so that they cannot end the
-        // agent by it (`kill(2)` goes by the real and the saved id of who is to get a signal).
-        match set_thread_res_uid(None, uid, None) {
+        // This thread alone becomes somebody else, for ever: it ends with this.
+        match set_thread_res_uid(uid, uid, uid) {
             Ok(()) => send(),
             Err(error) => tracing::warn!("no signal can be sent as user {owner}: {error}"),
         }

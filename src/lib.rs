@@ -5,6 +5,7 @@
 //! The plain types that cross the wire live in `protocol`, at the bottom.
 
 pub mod agent;
+mod blocking;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;

@@ -4,12 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -18,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::Exit;
 use super::events::Events;
 use crate::protocol::{Command, Operation, OperationRecord, Refusal};
+use crate::web::wire::{self, Answer, Body, Wire};
 
 /// How long the socket may take to open.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -143,7 +142,7 @@ impl Client {
     /// Asks for something that is there to be read.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let reply = self.send(request(Method::GET, path, Bytes::new())).await?;
-        let status = reply.status();
+        let status = reply.response.status();
         let body = self.whole(reply).await?;
         match status.is_success() {
             true => self.understand(&body),
@@ -173,7 +172,7 @@ impl Client {
 
     async fn command_once(&self, path: &str, body: Bytes) -> Result<OperationRecord, Error> {
         let reply = self.send(request(Method::POST, path, body)).await?;
-        let status = reply.status();
+        let status = reply.response.status();
         let body = self.whole(reply).await?;
         if status.is_success() {
             return self.understand(&body);
@@ -189,8 +188,8 @@ impl Client {
         let reply = self
             .send(request(Method::GET, "/v1/events", Bytes::new()))
             .await?;
-        match reply.status() {
-            StatusCode::OK => Ok(Events::new(reply.into_body())),
+        match reply.response.status() {
+            StatusCode::OK => Ok(Events::new(reply)),
             status => {
                 let body = self.whole(reply).await?;
                 Err(self.answered(status, &body))
@@ -198,25 +197,20 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    async fn send(&self, request: Request<Body>) -> Result<Answer, Error> {
         let stream = timeout(CONNECT, UnixStream::connect(&self.socket))
             .await
             .map_err(|_| self.silent(CONNECT))?
             .map_err(|source| self.no_connection(source))?;
-        let answer = async {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            // It ends with the answer's body; what goes wrong with it, the body's reader hears too.
-            tokio::spawn(async move { drop(connection.await) });
-            sender.send_request(request).await
-        };
+        let answer = async { Wire::over(Box::new(stream)).await?.send(request).await };
         timeout(ANSWER, answer)
             .await
             .map_err(|_| self.silent(ANSWER))?
             .map_err(|source| self.broken(source.into()))
     }
 
-    async fn whole(&self, reply: Response<Incoming>) -> Result<Bytes, Error> {
-        let body = Limited::new(reply.into_body(), MAX_ANSWER).collect();
+    async fn whole(&self, mut reply: Answer) -> Result<Bytes, Error> {
+        let body = Limited::new(reply.response.body_mut(), MAX_ANSWER).collect();
         match timeout(ANSWER, body).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(source)) => Err(self.broken(source)),
@@ -271,8 +265,8 @@ impl Client {
     }
 }
 
-fn request(method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
+fn request(method: Method, path: &str, body: Bytes) -> Request<Body> {
+    let mut request = Request::new(wire::whole(body));
     *request.method_mut() = method;
     // Every path here is made of checked names; one that is none would lead nowhere.
     *request.uri_mut() = path.parse().unwrap_or_default();

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use crate::web::Answer;
 
 /// The agent says something at least every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -22,16 +23,15 @@ pub struct Happening {
 }
 
 /// A stream of events.
-#[derive(Debug)]
 pub struct Events {
-    body: Incoming,
+    answer: Answer,
     buffer: Vec<u8>,
 }
 
 impl Events {
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(super) fn new(answer: Answer) -> Self {
         Self {
-            body,
+            answer,
             buffer: Vec::new(),
         }
     }
@@ -47,7 +47,10 @@ impl Events {
             if self.buffer.len() > LONGEST {
                 return None;
             }
-            let frame = timeout(SILENCE, self.body.frame()).await.ok()??.ok()?;
+            let frame = timeout(SILENCE, self.answer.response.body_mut().frame())
+                .await
+                .ok()??
+                .ok()?;
             self.buffer.extend_from_slice(frame.data_ref()?);
         }
     }

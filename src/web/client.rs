@@ -4,21 +4,19 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderName, USER_AGENT};
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, StatusCode};
 use rumqttc::tokio_rustls::TlsConnector;
 use rumqttc::tokio_rustls::rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::wire::{self, Answer, Stream, Wire};
 use super::{Url, tls};
+
+use crate::blocking::spawn_blocking;
 
 /// What the agent calls itself.
 const AGENT: &str = concat!("ostler/", env!("CARGO_PKG_VERSION"));
@@ -111,45 +109,14 @@ impl Error {
     }
 }
 
-/// A connection on which one request can be sent; it ends with this.
-pub struct Sent<B> {
-    /// Sends it.
-    pub sender: SendRequest<B>,
-    connection: AbortOnDropHandle<()>,
-}
-
-/// What came of a request: its body comes as long as this is there.
-pub struct Answer {
-    /// Its head, and the body.
-    pub response: Response<Incoming>,
-    _connection: AbortOnDropHandle<()>,
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// Connects: name, TCP, and TLS with whom the authority in this file vouches for, or where there is none the system's.
 ///
 /// # Errors
 /// Where nobody is there, or somebody else.
-pub async fn connect<B>(url: &Url, ca_file: Option<&Path>) -> Result<Sent<B>, Error>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: std::error::Error + Send + Sync,
-{
+pub async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<Wire, Error> {
     let stream = dial(url, ca_file).await?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Error::broken(url, error))?;
-    let connection = tokio::spawn(async move {
-        // What goes wrong is told to whoever sends on it.
-        let _ = connection.await;
-    });
-    Ok(Sent {
-        sender,
-        connection: AbortOnDropHandle::new(connection),
-    })
+    let wire = Wire::over(stream).await;
+    wire.map_err(|error| Error::broken(url, error))
 }
 
 async fn dial(url: &Url, ca_file: Option<&Path>) -> Result<Box<dyn Stream>, Error> {
@@ -197,7 +164,7 @@ pub async fn ask(
     ca_file: Option<&Path>,
     headers: &[(HeaderName, String)],
 ) -> Result<Answer, Error> {
-    let mut connection = connect(url, ca_file).await?;
+    let wire = connect(url, ca_file).await?;
     let mut request = Request::get(url.path())
         .header(HOST, url.authority())
         .header(ACCEPT, "*/*")
@@ -207,16 +174,12 @@ pub async fn ask(
         request = request.header(name, value);
     }
     let request = request
-        .body(Empty::<Bytes>::new())
+        .body(wire::whole(Bytes::new()))
         .map_err(|error| Error::broken(url, error))?;
-    let response = timeout(ANSWER, connection.sender.send_request(request))
+    timeout(ANSWER, wire.send(request))
         .await
         .map_err(|_| Error::silent(url, ANSWER))?
-        .map_err(|error| Error::broken(url, error))?;
-    Ok(Answer {
-        response,
-        _connection: connection.connection,
-    })
+        .map_err(|error| Error::broken(url, error))
 }
 
 /// The same of an answer that gives what was asked for.

@@ -4,7 +4,9 @@ mod address;
 mod client;
 mod download;
 pub mod tls;
+pub mod wire;
 
 pub use address::Url;
-pub use client::{Answer, Error, Sent, ask, connect, get};
+pub use client::{Error, ask, connect, get};
 pub use download::download;
+pub use wire::Answer;

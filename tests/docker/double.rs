@@ -159,10 +159,30 @@ async fn a_dead_container_must_be_removed_by_hand() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_understood_is_told() {
-    let double = Double::start(|_| container(r#"{"Status": "dancing"}"#));
+    let double = Double::start(|_| Answer::Reply(200, "<html>".into()));
     let error = double.docker().inspect().await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
-    assert!(error.to_string().contains("dancing"), "{error}");
+    assert!(error.to_string().contains("not understood"), "{error}");
+
+    // Who stands before the engine has words of his own.
+    for (status, body, told) in [
+        (403, "<html>no", "HTTP status 403 Forbidden: <html>no"),
+        (500, "", "HTTP status 500 Internal Server Error"),
+        (404, "page not found", "does not exist"),
+    ] {
+        let double = Double::start(move |_| Answer::Reply(status, body.into()));
+        let error = double.docker().inspect().await.unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+
+    // An engine of tomorrow may know states that are not known here.
+    let double = Double::start(|_| container(r#"{"Status": "dancing"}"#));
+    let inspection = double.docker().inspect().await.unwrap();
+    assert_eq!(inspection.state, RunState::Unknown);
+    assert_eq!(
+        inspection.reason.as_deref(),
+        Some("the engine says it is dancing")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::Request;
 use hyper::body::{Bytes, Frame};
 use hyper::header::HOST;
@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::web::{self, Url};
+use crate::web::{self, Url, wire};
 
 /// How long each way is measured at most.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -76,13 +76,13 @@ async fn download(url: &Url) -> Option<u64> {
 }
 
 async fn fetch(url: &Url, bytes: &mut u64) -> Option<()> {
-    let mut connection = web::connect::<Empty<Bytes>>(url, None).await.ok()?;
+    let wire = web::connect(url, None).await.ok()?;
     let request = Request::get(url.path())
         .header(HOST, url.authority())
-        .body(Empty::new())
+        .body(wire::whole(Bytes::new()))
         .ok()?;
-    let response = connection.sender.send_request(request).await.ok()?;
-    let mut body = response.into_body();
+    let mut answer = wire.send(request).await.ok()?;
+    let body = answer.response.body_mut();
     while let Some(frame) = body.frame().await {
         *bytes += frame.ok()?.data_ref().map_or(0, |data| data.len() as u64);
         if *bytes >= MOST_BYTES {
@@ -106,12 +106,12 @@ async fn send(url: &Url, sent: Arc<AtomicU64>) -> Option<()> {
         Ok::<_, Infallible>(Frame::data(piece.clone()))
     });
     let body = StreamBody::new(stream::iter(pieces));
-    let mut connection = web::connect(url, None).await.ok()?;
+    let wire = web::connect(url, None).await.ok()?;
     let request = Request::post(url.path())
         .header(HOST, url.authority())
-        .body(body)
+        .body(body.boxed_unsync())
         .ok()?;
-    connection.sender.send_request(request).await.ok().map(drop)
+    wire.send(request).await.ok().map(drop)
 }
 
 /// Whole megabits a second; `None` where nothing went through.

@@ -2,17 +2,14 @@
 
 use std::error::Error as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::API_DEFAULT_VERSION;
-use bollard::errors::Error as EngineError;
+use hyper::StatusCode;
+use serde_json::Value;
 
 use super::Error;
-
-/// The client library's own time-out, in seconds; it covers the response's head only. Ours cover the whole
-/// call and are shorter, so this one is only to be out of their way.
-const LIBRARY_TIMEOUT: u64 = 24 * 60 * 60;
+use super::connection::{Call, CallError, Stream};
 
 /// How much of a text of the engine is passed on, in bytes.
 const TEXT: usize = 512;
@@ -30,21 +27,29 @@ impl Client {
     }
 
     /// Where the engine listens.
-    pub(super) fn socket(&self) -> &std::path::Path {
+    pub(super) fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// A handle whose calls each open a connection of their own.
-    ///
-    /// The version is what the library wants as an argument and, up to 0.21, does not send. Docker 20.10 would
-    /// refuse it, so a later library must be told the engine's version here (its `negotiate_version`).
-    pub(super) fn connect(&self) -> Result<bollard::Docker, Error> {
-        bollard::Docker::connect_with_unix(
-            &self.socket.to_string_lossy(),
-            LIBRARY_TIMEOUT,
-            API_DEFAULT_VERSION,
-        )
-        .map_err(|error| self.error("reach", Duration::ZERO, error))
+    /// Asks, and gives the JSON of the whole answer, whatever is in it; `null` where it is empty.
+    pub(super) async fn ask(
+        &self,
+        deadline: Duration,
+        action: &str,
+        call: Call<'_>,
+    ) -> Result<Value, Error> {
+        let ask = async { call.send(&self.socket).await?.whole().await };
+        self.within(deadline, action, ask).await
+    }
+
+    /// Asks for what comes piece by piece; the deadline is for its beginning.
+    pub(super) async fn open(
+        &self,
+        deadline: Duration,
+        action: &str,
+        call: Call<'_>,
+    ) -> Result<Stream, Error> {
+        self.within(deadline, action, call.send(&self.socket)).await
     }
 
     /// Waits for an answer. Dropping a call closes its connection.
@@ -52,7 +57,7 @@ impl Client {
         &self,
         deadline: Duration,
         action: &str,
-        call: impl Future<Output = Result<T, EngineError>>,
+        call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Error> {
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -87,28 +92,25 @@ impl Client {
         }
     }
 
-    /// What an error of the library means.
-    pub(super) fn error(&self, action: &str, deadline: Duration, error: EngineError) -> Error {
+    /// What came of a call, in the words of a runtime.
+    pub(super) fn error(&self, action: &str, deadline: Duration, error: CallError) -> Error {
         let absent = |detail: String| Error::Absent {
             runtime: self.describe(),
             detail,
         };
         match &error {
-            EngineError::DockerResponseServerError {
-                status_code: 404, ..
+            CallError::Refused {
+                status: StatusCode::NOT_FOUND,
+                ..
             } => self.missing(),
-            EngineError::DockerResponseServerError { message, .. } => self.refused(action, message),
-            EngineError::RequestTimeoutError => self.unresponsive(action, deadline),
-            EngineError::SocketNotFoundError(_) => absent(explain(io::ErrorKind::NotFound).into()),
-            EngineError::HyperLegacyError { .. }
-            | EngineError::HyperResponseError { .. }
-            | EngineError::IOError { .. } => match io_kind(&error) {
+            CallError::Refused { message, .. } => self.refused(action, message),
+            CallError::Strange(_) => self.refused(action, &error.to_string()),
+            CallError::Unreachable(_) | CallError::Lost(_) => match io_kind(&error) {
                 // A local socket does not wait where the engine's queue of connections is full.
                 Some(io::ErrorKind::WouldBlock) => self.unresponsive(action, deadline),
                 Some(kind) => absent(explain(kind).into()),
                 None => absent(format!("it ended the connection ({})", innermost(&error))),
             },
-            other => self.refused(action, &format!("its answer is not understood: {other}")),
         }
     }
 
@@ -135,10 +137,10 @@ fn explain(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-fn io_kind(error: &EngineError) -> Option<io::ErrorKind> {
+fn io_kind(error: &CallError) -> Option<io::ErrorKind> {
     // Transparent: its own source is that of the I/O error.
-    if let EngineError::IOError { err } = error {
-        return Some(err.kind());
+    if let CallError::Unreachable(error) = error {
+        return Some(error.kind());
     }
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -150,7 +152,7 @@ fn io_kind(error: &EngineError) -> Option<io::ErrorKind> {
     None
 }
 
-fn innermost(error: &EngineError) -> String {
+fn innermost(error: &CallError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -175,14 +177,14 @@ mod tests {
         Client::new("/run/docker.sock".into(), "container miner".into())
     }
 
-    fn answer(status_code: u16, message: &str) -> EngineError {
-        EngineError::DockerResponseServerError {
-            status_code,
+    fn answer(status: StatusCode, message: &str) -> CallError {
+        CallError::Refused {
+            status,
             message: message.into(),
         }
     }
 
-    fn text(error: EngineError) -> String {
+    fn text(error: CallError) -> String {
         client()
             .error("start", Duration::from_secs(5), error)
             .to_string()
@@ -191,25 +193,25 @@ mod tests {
     #[test]
     fn an_error_says_where_and_what_to_do() {
         assert_eq!(
-            text(answer(404, "No such container: miner")),
+            text(answer(StatusCode::NOT_FOUND, "No such container: miner")),
             "container miner does not exist in Docker engine at /run/docker.sock"
         );
         assert_eq!(
-            text(answer(409, "no space left on device\n")),
+            text(answer(StatusCode::CONFLICT, "no space left on device\n")),
             "Docker engine at /run/docker.sock cannot start container miner: no space left on device"
         );
         assert_eq!(
-            text(EngineError::RequestTimeoutError),
-            "Docker engine at /run/docker.sock did not answer within 5 s while asked to start container miner"
+            text(CallError::Strange("no JSON".into())),
+            "Docker engine at /run/docker.sock cannot start container miner: its answer is not understood: no JSON"
         );
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert!(text(EngineError::IOError { err: denied }).contains("group `docker`"));
+        assert!(text(denied.into()).contains("group `docker`"));
     }
 
     #[test]
     fn a_full_queue_of_connections_is_a_hung_engine() {
         let full = io::Error::from(io::ErrorKind::WouldBlock);
-        let error = client().error("start", Duration::ZERO, EngineError::IOError { err: full });
+        let error = client().error("start", Duration::ZERO, full.into());
         assert!(matches!(error, Error::Unresponsive { .. }), "{error}");
     }
 

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
-
 use super::Error;
 use super::client::Client;
+use super::connection::Call;
 
 /// The names that hotspots give their miner: the makers' own firmware, and the community's images.
 const NAMES: [&str; 2] = ["miner", "helium-miner"];
@@ -26,20 +25,19 @@ pub struct Found {
 /// The containers that are called `miner` or `helium-miner`, running or not, in this order.
 pub async fn discover(socket: &Path) -> Result<Vec<Found>, Error> {
     let client = Client::new(socket.to_owned(), "containers".into());
-    let docker = client.connect()?;
-    let options = ListContainersOptionsBuilder::new().all(true).build();
-    let call = docker.list_containers(Some(options));
-    let containers = client.within(LIST, "list", call).await?;
+    let call = Call::get("/containers/json").query(&[("all", "true")]);
+    let answer = client.ask(LIST, "list", call).await?;
+    let containers = answer.as_array().map_or(&[][..], Vec::as_slice);
     let found = NAMES.iter().filter_map(|name| {
         let container = containers.iter().find(|container| {
-            let names = container.names.iter().flatten();
+            let names = container["Names"].as_array().into_iter().flatten();
             names
-                .map(|name| name.trim_start_matches('/'))
+                .filter_map(|name| Some(name.as_str()?.trim_start_matches('/')))
                 .any(|other| other == *name)
         })?;
         Some(Found {
             container: (*name).to_owned(),
-            image: container.image.clone().unwrap_or_default(),
+            image: container["Image"].as_str().unwrap_or_default().to_owned(),
         })
     });
     Ok(found.collect())

@@ -2,19 +2,15 @@
 //!
 //! A hung engine is not noticed here, for it sends nothing: the callers' own look at the container does.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::errors::Error as EngineError;
-use bollard::models::EventMessage;
-use bollard::query_parameters::EventsOptionsBuilder;
-use futures_util::{Stream, StreamExt};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Error;
 use super::client::Client;
+use super::connection::{Call, Stream};
 
 /// What can change what a look at the container gives. Not `exec_*`: the agent's own probes would wake it for ever.
 const ACTIONS: [&str; 12] = [
@@ -37,8 +33,8 @@ const QUIET: Duration = Duration::from_millis(50);
 /// ... but it comes after this time at the latest.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// The answer to a ping is a constant.
-const PING: Duration = Duration::from_secs(5);
+/// The engine begins to answer at once, also where nothing has happened yet.
+const BEGIN: Duration = Duration::from_secs(5);
 
 /// A connection that lasted so long was a good one.
 const LASTING: Duration = Duration::from_secs(60);
@@ -47,12 +43,10 @@ const LASTING: Duration = Duration::from_secs(60);
 const LEAST: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(30);
 
-type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, EngineError>> + Send>>;
-
 /// The stream of events, kept between calls so that nothing is missed between them.
 #[derive(Default)]
 pub(super) struct Watch {
-    events: Option<(Events, Instant)>,
+    events: Option<(Stream, Instant)>,
     /// Attempts since the last good connection.
     attempts: u32,
     /// When to try next. An instant, not a pause: a pause would begin anew with every call.
@@ -67,9 +61,9 @@ impl Watch {
         while !self.pending {
             match &mut self.events {
                 None => self.reach(client).await,
-                Some((events, since)) => match events.next().await {
-                    Some(Ok(event)) => self.pending = concerns(&event, container),
-                    Some(Err(_)) | None => {
+                Some((events, since)) => match events.document().await {
+                    Ok(Some(event)) => self.pending = concerns(&event, container),
+                    Err(_) | Ok(None) => {
                         if since.elapsed() >= LASTING {
                             self.attempts = 0;
                             self.next = None;
@@ -106,36 +100,29 @@ impl Watch {
             return;
         };
         let latest = Instant::now() + SETTLE;
-        let quiet = async { while let Ok(Some(Ok(_))) = timeout(QUIET, events.next()).await {} };
+        let quiet =
+            async { while let Ok(Ok(Some(_))) = timeout(QUIET, events.document()).await {} };
         let _ = timeout_at(latest, quiet).await;
     }
 }
 
 /// The engine's events from the oldest that it remembers: it keeps the last 256. So whatever happens between a
 /// caller's look at the container and the moment at which the engine takes the request is among them.
-async fn subscribe(client: &Client) -> Result<Events, Error> {
-    let docker = client.connect()?;
-    client.within(PING, "watch", docker.ping()).await?;
-    let filters = HashMap::from([("type", vec!["container"]), ("event", ACTIONS.to_vec())]);
-    let options = EventsOptionsBuilder::new()
-        .since("1")
-        .filters(&filters)
-        .build();
-    Ok(Box::pin(docker.events(Some(options))))
+async fn subscribe(client: &Client) -> Result<Stream, Error> {
+    let filters = json!({"type": ["container"], "event": ACTIONS}).to_string();
+    let call = Call::get("/events").query(&[("since", "1"), ("filters", &filters)]);
+    client.open(BEGIN, "watch", call).await
 }
 
 /// Whether an event is about this container. The engine's own filter takes a name for a prefix, and does not know
 /// the old name of a renamed one.
-fn concerns(event: &EventMessage, container: &str) -> bool {
-    let Some(actor) = &event.actor else {
-        return false;
-    };
-    let attribute = |key| actor.attributes.as_ref().and_then(|map| map.get(key));
+fn concerns(event: &Value, container: &str) -> bool {
+    let actor = &event["Actor"];
+    let attribute = |key| actor["Attributes"][key].as_str();
     attribute("name").is_some_and(|name| name == container)
         || attribute("oldName").is_some_and(|name| name.trim_start_matches('/') == container)
-        || actor
-            .id
-            .as_ref()
+        || actor["ID"]
+            .as_str()
             .is_some_and(|id| id.starts_with(container))
 }
 
@@ -154,7 +141,7 @@ fn pause(attempts: u32) -> Duration {
 mod tests {
     use super::*;
 
-    fn event(json: &str) -> EventMessage {
+    fn event(json: &str) -> Value {
         serde_json::from_str(json).unwrap()
     }
 

@@ -3,17 +3,13 @@
 //! The engine has no call to end such a program: one that is still running at its deadline goes on inside the
 //! container until it ends or the container stops. How many of them there can be is bounded here.
 
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::errors::Error as EngineError;
-use bollard::exec::StartExecResults;
-use bollard::models::ExecConfig;
-use futures_util::StreamExt;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::connection::{Call, Stream};
 use super::{Docker, Error, Output};
 
 /// How much of each of standard output and standard error is kept, in bytes.
@@ -32,9 +28,6 @@ const INSPECT: Duration = Duration::from_secs(5);
 
 /// A program's output can end shortly before the engine knows its exit status.
 const STATUS_PAUSE: Duration = Duration::from_millis(20);
-
-/// What a program writes.
-type Stream = Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, EngineError>> + Send>>;
 
 /// A program inside the container.
 #[derive(Clone, Default)]
@@ -131,27 +124,23 @@ impl Docker {
             );
             return Err(self.client.refused(action, &detail));
         }
-        let docker = self.client.connect()?;
-        let config = ExecConfig {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command.iter().map(ToString::to_string).collect()),
-            ..ExecConfig::default()
+        let body = json!({"AttachStdout": true, "AttachStderr": true, "Cmd": command});
+        let call = Call::post(self.path("exec")).json(&body);
+        let created = self.client.ask(CREATE, action, call).await?;
+        let Some(id) = created["Id"].as_str().map(str::to_owned) else {
+            return Err(self.client.refused(action, "the engine does not name it"));
         };
-        let call = docker.create_exec(&self.container, config);
-        let id = self.client.within(CREATE, action, call).await?.id;
 
         let mut running = Running {
             program: Program { id, command: words },
             abandoned: &self.abandoned,
             ended: false,
         };
-        let call = docker.start_exec(&running.program.id, None);
-        match self.client.within(START, action, call).await {
-            Ok(StartExecResults::Attached { output, .. }) => Ok(Some((running, output))),
-            Ok(StartExecResults::Detached) => Err(self
-                .client
-                .refused(action, "the engine does not give its output")),
+        // Without an offer to change the protocol, the output is the body of the answer.
+        let body = json!({"Detach": false, "Tty": false});
+        let call = Call::post(format!("/exec/{}/start", running.program.id)).json(&body);
+        match self.client.open(START, action, call).await {
+            Ok(output) => Ok(Some((running, output))),
             Err(error) => {
                 running.ended = matches!(error, Error::Refused { .. } | Error::Missing { .. });
                 Err(error)
@@ -166,21 +155,18 @@ impl Docker {
         action: &str,
     ) -> Result<Output, Error> {
         let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
-        while let Some(item) = output.next().await {
-            match item.map_err(|error| self.client.error(action, Duration::ZERO, error))? {
-                LogOutput::StdErr { message } => stderr.push(&message),
-                // `Console` is what the engine itself says: that there is no such program, for example.
-                LogOutput::StdOut { message }
-                | LogOutput::Console { message }
-                | LogOutput::StdIn { message } => stdout.push(&message),
+        let failed = |error| self.client.error(action, Duration::ZERO, error);
+        while let Some((is_error, piece)) = output.output().await.map_err(failed)? {
+            match is_error {
+                true => stderr.push(&piece),
+                // What the engine itself says, too: that there is no such program, for example.
+                false => stdout.push(&piece),
             }
         }
-        let docker = self.client.connect()?;
         let status = loop {
-            let call = docker.inspect_exec(&running.program.id);
-            let state = self.client.within(INSPECT, action, call).await?;
-            match state.exit_code {
-                Some(status) if state.running != Some(true) => break status,
+            let state = self.state_of(&running.program.id, action).await?;
+            match state["ExitCode"].as_i64() {
+                Some(status) if state["Running"] != true => break status,
                 _ => sleep(STATUS_PAUSE).await,
             }
         };
@@ -195,17 +181,20 @@ impl Docker {
     /// Looks which of the programs that were given up have ended since.
     async fn forget_ended(&self) -> Result<(), Error> {
         for Program { id, command } in self.abandoned.all() {
-            let docker = self.client.connect()?;
             let action = format!("see whether `{command}` has ended in");
-            let call = docker.inspect_exec(&id);
-            match self.client.within(INSPECT, &action, call).await {
-                Ok(state) if state.running == Some(true) => {}
+            match self.state_of(&id, &action).await {
+                Ok(state) if state["Running"] == true => {}
                 // Missing: it went with its container, or the engine was restarted.
                 Ok(_) | Err(Error::Missing { .. }) => self.abandoned.forget(&id),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    async fn state_of(&self, program: &str, action: &str) -> Result<Value, Error> {
+        let call = Call::get(format!("/exec/{program}/json"));
+        self.client.ask(INSPECT, action, call).await
     }
 }
 

@@ -1,13 +1,13 @@
 //! Starting and stopping the container.
 //!
-//! The client library does not tell "done" from "was so already" (204 from 304), so each call looks first.
+//! The engine says of a stop neither whether it had to kill nor what was paused, so each call looks first.
 
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::connection::Call;
 use super::{Docker, Error, Stopped, state};
 use crate::protocol::RunState;
 
@@ -31,15 +31,18 @@ const KILLED: i64 = 137;
 
 impl Docker {
     /// Asks the engine for all it knows of the container.
-    pub(super) async fn look(&self) -> Result<ContainerInspectResponse, Error> {
-        let docker = self.client.connect()?;
-        let call = docker.inspect_container(&self.container, None);
-        self.client.within(INSPECT, "inspect", call).await
+    pub(super) async fn look(&self) -> Result<Value, Error> {
+        let call = Call::get(self.path("json"));
+        self.client.ask(INSPECT, "inspect", call).await
+    }
+
+    /// What can be asked of the container.
+    pub(super) fn path(&self, what: &str) -> String {
+        format!("/containers/{}/{what}", self.container)
     }
 
     pub(super) async fn start_container(&self) -> Result<bool, Error> {
-        let state = self.look().await?.state.unwrap_or_default();
-        match state::run_state(&state) {
+        match state::run_state(&self.look().await?) {
             // The engine starts a crashing container again by itself, after a pause that grows.
             RunState::Running | RunState::Restarting => return Ok(false),
             RunState::Paused => {
@@ -54,9 +57,8 @@ impl Docker {
             | RunState::RuntimeAbsent
             | RunState::RuntimeUnresponsive => {}
         }
-        let docker = self.client.connect()?;
-        let call = docker.start_container(&self.container, None);
-        self.client.within(START, "start", call).await?;
+        let call = Call::post(self.path("start"));
+        self.client.ask(START, "start", call).await?;
         Ok(true)
     }
 
@@ -66,9 +68,8 @@ impl Docker {
     /// One that would be gone with its configuration is left to run.
     pub(super) async fn stop_container(&self, grace: Duration) -> Result<Stopped, Error> {
         let answer = self.look().await?;
-        let vanishes = answer.host_config.and_then(|host| host.auto_remove) == Some(true);
-        let state = answer.state.unwrap_or_default();
-        match state::run_state(&state) {
+        let vanishes = state::vanishes(&answer);
+        match state::run_state(&answer) {
             RunState::Stopped | RunState::Created => return Ok(Stopped::Already),
             RunState::Dead => return Err(self.dead("stop")),
             _ if vanishes => return Err(self.client.refused("stop", VANISHES)),
@@ -99,12 +100,12 @@ impl Docker {
             Err(error) => return Err(error),
         };
 
-        let state = self.look().await?.state.unwrap_or_default();
-        match state::run_state(&state) {
+        let answer = self.look().await?;
+        match state::run_state(&answer) {
             RunState::Stopped | RunState::Created => {
                 // The engine does not say that it had to kill: but then the grace has passed, and the status is
                 // that of a killed process.
-                let overdue = asked.elapsed() >= grace && state.exit_code == Some(KILLED);
+                let overdue = asked.elapsed() >= grace && answer["State"]["ExitCode"] == KILLED;
                 Ok(if killed || overdue {
                     Stopped::Killed
                 } else {
@@ -121,27 +122,19 @@ impl Docker {
     async fn ask_to_stop(&self, grace: Duration) -> Result<(), Error> {
         // Whole seconds, rounded up: less grace than asked for would kill what would have ended cleanly.
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
-        let options = StopContainerOptionsBuilder::new()
-            .t(i32::try_from(seconds).unwrap_or(i32::MAX))
-            .build();
-        let docker = self.client.connect()?;
-        let call = docker.stop_container(&self.container, Some(options));
-        self.client
-            .within(grace.saturating_add(STOP), "stop", call)
-            .await
+        let call = stop(&self.container, seconds);
+        let deadline = grace.saturating_add(STOP);
+        self.client.ask(deadline, "stop", call).await.map(drop)
     }
 
     async fn kill(&self) -> Result<(), Error> {
-        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        let docker = self.client.connect()?;
-        let call = docker.kill_container(&self.container, Some(options));
-        self.client.within(KILL, "kill", call).await
+        let call = Call::post(self.path("kill")).query(&[("signal", "SIGKILL")]);
+        self.client.ask(KILL, "kill", call).await.map(drop)
     }
 
     async fn unpause(&self, action: &str) -> Result<(), Error> {
-        let docker = self.client.connect()?;
-        let call = docker.unpause_container(&self.container);
-        self.client.within(UNPAUSE, action, call).await
+        let call = Call::post(self.path("unpause"));
+        self.client.ask(UNPAUSE, action, call).await.map(drop)
     }
 
     fn dead(&self, action: &str) -> Error {
@@ -150,4 +143,10 @@ impl Docker {
             "it is dead: the engine could not remove it; remove it by hand (docker rm -f) and create it again",
         )
     }
+}
+
+/// Stops a container, by name or id, with so many seconds until it is killed. The engine takes them as a number of 32 bits.
+pub(super) fn stop(container: &str, seconds: u64) -> Call<'static> {
+    let seconds = seconds.min(i32::MAX as u64).to_string();
+    Call::post(format!("/containers/{container}/stop")).query(&[("t", &seconds)])
 }

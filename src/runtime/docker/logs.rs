@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::LogsOptionsBuilder;
-use futures_util::{StreamExt, TryStreamExt, pin_mut};
-
+use super::connection::Call;
 use super::{Docker, Error};
 use crate::runtime::tail::last;
 
@@ -16,26 +14,29 @@ const LINES: usize = 2000;
 
 impl Docker {
     pub(super) async fn tail(&self, lines: usize, bytes: usize) -> Result<String, Error> {
-        let options = LogsOptionsBuilder::new()
-            .stdout(true)
-            .stderr(true)
-            .tail(&lines.min(LINES).to_string())
-            .build();
-        let docker = self.client.connect()?;
-        let stream = docker.logs(&self.container, Some(options));
+        // With a terminal its output is not divided into pieces.
+        let terminal = self.look().await?["Config"]["Tty"] == true;
+        let lines = lines.min(LINES).to_string();
+        let query = [("stdout", "true"), ("stderr", "true"), ("tail", &lines)];
+        let call = Call::get(self.path("logs")).query(&query);
         let read = async {
-            pin_mut!(stream);
-            let mut stream = stream.into_stream();
+            let mut stream = call.send(self.client.socket()).await?;
             let mut kept = Vec::new();
-            while let Some(item) = stream.next().await {
-                kept.extend_from_slice(&item?.into_bytes());
+            loop {
+                let piece = match terminal {
+                    true => stream.bytes().await?.map(Vec::from),
+                    false => stream.output().await?.map(|(_, piece)| piece),
+                };
+                let Some(piece) = piece else {
+                    return Ok(kept);
+                };
+                kept.extend_from_slice(&piece);
                 // Not at every item: moving what is kept to the front costs. One byte more than asked for
                 // stays, to tell that there was more.
                 if kept.len() > bytes.saturating_mul(2) {
                     kept.drain(..kept.len() - bytes - 1);
                 }
             }
-            Ok(kept)
         };
         let kept = self
             .client

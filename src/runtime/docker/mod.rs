@@ -8,6 +8,7 @@
 
 mod blueprint;
 mod client;
+mod connection;
 mod discover;
 mod events;
 mod exec;
@@ -15,7 +16,6 @@ mod lifecycle;
 mod logs;
 mod mounts;
 mod pull;
-mod raw;
 mod renewal;
 mod state;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bollard::models::ContainerInspectResponse;
+use serde_json::Value;
 
 use super::{Docker, Error};
 use crate::looks::LOOK;
@@ -11,7 +11,7 @@ impl Docker {
     /// The path of a file of this host inside the container that the engine described so.
     pub(super) async fn inside(
         &self,
-        answer: ContainerInspectResponse,
+        answer: Value,
         on_host: PathBuf,
     ) -> Result<Option<PathBuf>, Error> {
         let action = format!("find {} in", on_host.display());
@@ -28,15 +28,15 @@ impl Docker {
 }
 
 /// The path of a file of this host inside the container, by its closest mount.
-fn inside(answer: &ContainerInspectResponse, on_host: &Path) -> Option<PathBuf> {
+fn inside(answer: &Value, on_host: &Path) -> Option<PathBuf> {
     // The engine's paths are as they were given; two ways may lead to one directory.
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let on_host = real(on_host);
-    let mounts = answer.mounts.iter().flatten();
+    let mounts = answer["Mounts"].as_array().into_iter().flatten();
     let seen = mounts.filter_map(|mount| {
-        let source = real(Path::new(mount.source.as_deref()?));
+        let source = real(Path::new(mount["Source"].as_str()?));
         let below = on_host.strip_prefix(&source).ok()?;
-        let inside = Path::new(mount.destination.as_deref()?).join(below);
+        let inside = Path::new(mount["Destination"].as_str()?).join(below);
         Some((source.components().count(), inside))
     });
     seen.max_by_key(|(depth, _)| *depth)

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::query_parameters::CreateImageOptionsBuilder;
-use futures_util::StreamExt;
+use hyper::StatusCode;
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::client::Client;
+use super::connection::{Call, CallError};
 use super::{Docker, Error};
 
 /// The longest silence: the engine tells several times a second how far it is, but not while it unpacks a layer onto
@@ -65,42 +66,36 @@ impl Docker {
                 .client
                 .refused(&action, "that is not the name of an image"));
         };
-        let options = CreateImageOptionsBuilder::new()
-            .from_image(&repository)
-            .tag(&tag)
-            .build();
-        let docker = self.client.connect()?;
-        let mut items = docker.create_image(Some(options), None, None);
+        let call = Call::post("/images/create").query(&[("fromImage", &repository), ("tag", &tag)]);
         let end = Instant::now() + PULL;
+        let failed = |error| pull_error(&self.client, &action, error);
+        let silent = |_| self.client.unresponsive(&action, SILENCE);
+        let begin = timeout(SILENCE, call.send(self.client.socket()));
+        let mut items = begin.await.map_err(silent)?.map_err(failed)?;
         let mut layers = Layers::default();
         loop {
-            let Ok(item) = timeout(SILENCE, items.next()).await else {
-                return Err(self.client.unresponsive(&action, SILENCE));
-            };
+            let item = timeout(SILENCE, items.document()).await.map_err(silent)?;
             if Instant::now() >= end {
                 return Err(self.client.unresponsive(&action, PULL));
             }
-            match item {
-                None => return Ok(()),
-                Some(Err(error)) => return Err(pull_error(&self.client, &action, error)),
-                Some(Ok(item)) => {
-                    if let Some(error) = item.error_detail.and_then(|error| error.message) {
-                        return Err(self.client.refused(&action, &error));
-                    }
-                    layers.note(item.id, item.status.as_deref(), item.progress_detail);
-                    let (done, total) = layers.sum();
-                    tell(done, total);
-                }
+            let Some(item) = item.map_err(failed)? else {
+                return Ok(());
+            };
+            if let Some(error) = item["errorDetail"]["message"].as_str() {
+                return Err(self.client.refused(&action, error));
             }
+            layers.note(&item);
+            let (done, total) = layers.sum();
+            tell(done, total);
         }
     }
 }
 
 /// A 404 is about the image here, not about the container.
-fn pull_error(client: &Client, action: &str, error: bollard::errors::Error) -> Error {
+fn pull_error(client: &Client, action: &str, error: CallError) -> Error {
     match error {
-        bollard::errors::Error::DockerResponseServerError {
-            status_code: 404,
+        CallError::Refused {
+            status: StatusCode::NOT_FOUND,
             message,
         } => client.refused(action, &message),
         error => client.error(action, SILENCE, error),
@@ -112,19 +107,17 @@ fn pull_error(client: &Client, action: &str, error: bollard::errors::Error) -> E
 struct Layers(HashMap<String, (u64, u64)>);
 
 impl Layers {
-    fn note(
-        &mut self,
-        id: Option<String>,
-        status: Option<&str>,
-        detail: Option<bollard::models::ProgressDetail>,
-    ) {
-        let (Some(id), Some("Downloading"), Some(detail)) = (id, status, detail) else {
+    fn note(&mut self, item: &Value) {
+        let detail = &item["progressDetail"];
+        let (Some(id), Some("Downloading"), Some(done), Some(total)) = (
+            item["id"].as_str(),
+            item["status"].as_str(),
+            detail["current"].as_u64(),
+            detail["total"].as_u64(),
+        ) else {
             return;
         };
-        let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
-        if let (Some(done), Some(total)) = (bytes(detail.current), bytes(detail.total)) {
-            self.0.insert(id, (done, total));
-        }
+        self.0.insert(id.to_owned(), (done, total));
     }
 
     fn sum(&self) -> (u64, u64) {

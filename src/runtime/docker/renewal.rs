@@ -14,15 +14,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::query_parameters::{
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
-use hyper::Method;
 use serde_json::{Value, json};
 
 use super::blueprint::Blueprint;
-use super::lifecycle::VANISHES;
-use super::{Docker, Error, pull};
+use super::connection::Call;
+use super::lifecycle::{VANISHES, stop};
+use super::{Docker, Error, pull, state};
 use crate::runtime::{Pulled, Renewal};
 
 /// Looking is a read from the engine's memory.
@@ -49,11 +46,10 @@ impl Renewal for Docker {
     async fn origin(&self, data: &Path) -> Result<String, Error> {
         let answer = self.look().await?;
         let refuse = |why: String| Err(self.client.refused("make anew", &why));
-        let host = answer.host_config.as_ref();
-        if host.and_then(|host| host.auto_remove) == Some(true) {
+        if state::vanishes(&answer) {
             return refuse(VANISHES.to_owned());
         }
-        let image = answer.config.as_ref().and_then(|c| c.image.clone());
+        let image = text(&answer["Config"]["Image"]);
         if self.inside(answer, data.to_owned()).await?.is_none() {
             return refuse(format!(
                 "{} is not mounted in it: its data and its identity would go with it; set `data-dir` to the directory \
@@ -61,9 +57,9 @@ impl Renewal for Docker {
                 data.display()
             ));
         }
-        match image.filter(|image| pull::has_name(image)) {
-            Some(image) => Ok(image),
-            None => refuse(
+        match pull::has_name(&image) {
+            true => Ok(image),
+            false => refuse(
                 "it was made from an image without a name, so no newer one can be pulled"
                     .to_owned(),
             ),
@@ -89,28 +85,18 @@ impl Renewal for Docker {
         let container = container.ok_or_else(|| self.missing())?;
         let image = self.image(&text(&container["Image"])).await?;
         let Blueprint { body, networks } = Blueprint::of(&container, &image);
-        let path = format!("/containers/create?name={}", self.successor());
+        let call = Call::post("/containers/create").query(&[("name", &self.successor())]);
         let created = self
             .client
-            .raw(
-                CREATE,
-                "create the successor of",
-                (Method::POST, &path),
-                Some(&body),
-            )
+            .ask(CREATE, "create the successor of", call.json(&body))
             .await
             .map_err(|error| self.not_the_container("create the successor of", error))?;
         for (network, endpoint) in networks {
-            let path = format!("/networks/{network}/connect");
             let body = json!({"Container": created["Id"], "EndpointConfig": endpoint});
+            let call = Call::post(format!("/networks/{network}/connect")).json(&body);
             let connected = self
                 .client
-                .raw(
-                    CHANGE,
-                    "connect the successor of",
-                    (Method::POST, &path),
-                    Some(&body),
-                )
+                .ask(CHANGE, "connect the successor of", call)
                 .await;
             if let Err(error) = connected {
                 // Best effort: the next attempt does the same first.
@@ -175,15 +161,15 @@ impl Renewal for Docker {
             let Some(left) = self.container(&name).await? else {
                 continue;
             };
-            let options = RemoveContainerOptionsBuilder::new().force(true).v(false);
-            let docker = self.client.connect()?;
-            let call = docker.remove_container(&name, Some(options.build()));
+            // Its volumes stay.
+            let query = [("force", "true"), ("v", "false")];
+            let call = Call::delete(format!("/containers/{name}")).query(&query);
             match self
                 .client
-                .within(REMOVE, "remove what is left of", call)
+                .ask(REMOVE, "remove what is left of", call)
                 .await
             {
-                Ok(()) => changed = true,
+                Ok(_) => changed = true,
                 Err(Error::Missing { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -208,12 +194,8 @@ impl Docker {
 
     /// All that the engine knows of a container, where there is one of that name.
     async fn container(&self, name: &str) -> Result<Option<Value>, Error> {
-        let path = format!("/containers/{name}/json");
-        match self
-            .client
-            .raw(INSPECT, "inspect", (Method::GET, &path), None)
-            .await
-        {
+        let call = Call::get(format!("/containers/{name}/json"));
+        match self.client.ask(INSPECT, "inspect", call).await {
             Ok(container) => Ok(Some(container)),
             Err(Error::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -221,9 +203,9 @@ impl Docker {
     }
 
     async fn image(&self, name: &str) -> Result<Value, Error> {
-        let path = format!("/images/{name}/json");
+        let call = Call::get(format!("/images/{name}/json"));
         self.client
-            .raw(INSPECT, "inspect the image of", (Method::GET, &path), None)
+            .ask(INSPECT, "inspect the image of", call)
             .await
             .map_err(|error| self.not_the_container("inspect the image of", error))
     }
@@ -245,14 +227,9 @@ impl Docker {
         if state["Running"] != true && state["Restarting"] != true {
             return Ok(());
         }
-        let seconds = i32::try_from(grace.as_secs() + 1).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let docker = self.client.connect()?;
-        let id = text(&container["Id"]);
-        let call = docker.stop_container(&id, Some(options));
-        self.client
-            .within(grace.saturating_add(STOP), "stop", call)
-            .await
+        let call = stop(&text(&container["Id"]), grace.as_secs() + 1);
+        let deadline = grace.saturating_add(STOP);
+        self.client.ask(deadline, "stop", call).await.map(drop)
     }
 
     /// The successor, which was made with the policy of the one from before, gives it back, and runs no more: it may stay
@@ -283,24 +260,18 @@ impl Docker {
     }
 
     async fn set_policy(&self, container: &Value, policy: &Value) -> Result<(), Error> {
-        let path = format!("/containers/{}/update", text(&container["Id"]));
         let body = json!({"RestartPolicy": policy});
+        let path = format!("/containers/{}/update", text(&container["Id"]));
+        let call = Call::post(path).json(&body);
         self.client
-            .raw(
-                CHANGE,
-                "set the restart policy of",
-                (Method::POST, &path),
-                Some(&body),
-            )
+            .ask(CHANGE, "set the restart policy of", call)
             .await
             .map(drop)
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        let options = RenameContainerOptionsBuilder::new().name(to).build();
-        let docker = self.client.connect()?;
-        let call = docker.rename_container(from, options);
-        self.client.within(CHANGE, "rename", call).await
+        let call = Call::post(format!("/containers/{from}/rename")).query(&[("name", to)]);
+        self.client.ask(CHANGE, "rename", call).await.map(drop)
     }
 
     /// An image that nothing is called and nothing is made from takes room on the disk and has no other use.
@@ -312,15 +283,10 @@ impl Docker {
         if named(&image["RepoTags"]) {
             return;
         }
-        let path = format!("/images/{id}");
+        let call = Call::delete(format!("/images/{id}"));
         let removed = self
             .client
-            .raw(
-                REMOVE,
-                "remove the old image of",
-                (Method::DELETE, &path),
-                None,
-            )
+            .ask(REMOVE, "remove the old image of", call)
             .await;
         if let Err(error) = removed {
             tracing::info!("an old image stays: {error}");

@@ -1,9 +1,7 @@
 //! What the engine says of a container, in the agent's words.
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum,
-};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::Inspection;
 use super::client::bounded;
@@ -15,85 +13,91 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// How many characters of a container's id tell it from another one, by the engine's own custom.
 const SHORT_ID: usize = 12;
 
-/// Translates the engine's answer.
-pub(super) fn inspection(answer: &ContainerInspectResponse) -> Inspection {
-    let state = answer.state.clone().unwrap_or_default();
-    let started_at = state.started_at.clone().filter(|at| at != NEVER);
+/// Translates the engine's answer, that of `GET /containers/{id}/json`, as does all else here.
+pub(super) fn inspection(answer: &Value) -> Inspection {
+    let state = &answer["State"];
+    let started_at = text(&state["StartedAt"]).filter(|at| at != NEVER);
     Inspection {
-        state: run_state(&state),
-        reason: reason(&state),
+        state: run_state(answer),
+        reason: reason(state),
         run: started_at.as_ref().map(|at| {
-            let id = answer.id.as_deref().unwrap_or_default();
+            let id = answer["Id"].as_str().unwrap_or_default();
             format!("{}@{at}", id.get(..SHORT_ID).unwrap_or(id))
         }),
         started_at,
-        image: answer
-            .config
-            .as_ref()
-            .and_then(|config| config.image.clone()),
-        instance: answer.id.clone(),
-        created_at: answer.created.clone(),
-        restarts: answer
-            .restart_count
-            .and_then(|count| u64::try_from(count).ok()),
-        health: state
-            .health
-            .and_then(|health| health.status)
-            .filter(|status| !matches!(status, HealthStatusEnum::EMPTY | HealthStatusEnum::NONE))
-            .map(|status| status.to_string()),
+        image: text(&answer["Config"]["Image"]),
+        instance: text(&answer["Id"]),
+        created_at: text(&answer["Created"]),
+        restarts: answer["RestartCount"].as_u64(),
+        health: text(&state["Health"]["Status"])
+            .filter(|status| !matches!(status.as_str(), "" | "none")),
         parts: Vec::new(),
     }
 }
 
+/// Whether the container is gone with its configuration as soon as it stops.
+pub(super) fn vanishes(answer: &Value) -> bool {
+    answer["HostConfig"]["AutoRemove"] == true
+}
+
 /// How the container is.
-pub(super) fn run_state(state: &ContainerState) -> RunState {
-    match state.status {
-        Some(Status::RUNNING | Status::STOPPING) => RunState::Running,
-        Some(Status::EXITED) => RunState::Stopped,
-        Some(Status::CREATED) => RunState::Created,
-        Some(Status::RESTARTING) => RunState::Restarting,
-        Some(Status::PAUSED) => RunState::Paused,
-        Some(Status::DEAD) => RunState::Dead,
-        Some(Status::REMOVING | Status::EMPTY) | None => RunState::Unknown,
+pub(super) fn run_state(answer: &Value) -> RunState {
+    match answer["State"]["Status"].as_str() {
+        Some("running" | "stopping") => RunState::Running,
+        Some("exited") => RunState::Stopped,
+        Some("created") => RunState::Created,
+        Some("restarting") => RunState::Restarting,
+        Some("paused") => RunState::Paused,
+        Some("dead") => RunState::Dead,
+        Some(_) | None => RunState::Unknown,
     }
 }
 
 /// Why it is so; nothing where it simply runs.
-fn reason(state: &ContainerState) -> Option<String> {
+fn reason(state: &Value) -> Option<String> {
     let ended = || ended(state);
-    let error = state.error.as_deref().filter(|error| !error.is_empty());
-    match state.status {
-        Some(Status::RUNNING) => None,
-        Some(Status::STOPPING) => Some("is being stopped".into()),
-        Some(Status::EXITED) => Some(ended()),
-        Some(Status::CREATED) => Some(match error {
+    match state["Status"].as_str() {
+        Some("running") => None,
+        Some("stopping") => Some("is being stopped".into()),
+        Some("exited") => Some(ended()),
+        Some("created") => Some(match error(state) {
             Some(error) => format!("could not be started: {}", bounded(error)),
             None => "was created and never started".into(),
         }),
-        Some(Status::RESTARTING) => Some(format!("{}, and is started again and again", ended())),
-        Some(Status::PAUSED) => Some("is paused".into()),
-        Some(Status::DEAD) => Some(
+        Some("restarting") => Some(format!("{}, and is started again and again", ended())),
+        Some("paused") => Some("is paused".into()),
+        Some("dead") => Some(
             "the engine could not remove it; remove it by hand (docker rm -f) and create it again"
                 .into(),
         ),
-        Some(Status::REMOVING) => Some("is being removed".into()),
-        Some(Status::EMPTY) | None => Some("the engine does not say how it is".into()),
+        Some("removing") => Some("is being removed".into()),
+        None | Some("") => Some("the engine does not say how it is".into()),
+        Some(other) => Some(format!("the engine says it is {}", bounded(other))),
     }
 }
 
 /// How the last run ended.
-fn ended(state: &ContainerState) -> String {
-    let status = state.exit_code.unwrap_or_default();
+fn ended(state: &Value) -> String {
+    let status = state["ExitCode"].as_i64().unwrap_or_default();
     let mut text = format!("exited with status {status}");
-    if state.oom_killed == Some(true) {
+    if state["OOMKilled"] == true {
         text.push_str(" (out of memory)");
     } else if let Some(signal) = signal(status) {
         text.push_str(&format!(" ({signal})"));
     }
-    if let Some(error) = state.error.as_deref().filter(|error| !error.is_empty()) {
+    if let Some(error) = error(state) {
         text.push_str(&format!(": {}", bounded(error)));
     }
     text
+}
+
+/// What the engine says went wrong.
+fn error(state: &Value) -> Option<&str> {
+    state["Error"].as_str().filter(|error| !error.is_empty())
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 /// The signal that ended a program, by the shells' custom of 128 and its number.
@@ -167,6 +171,11 @@ mod tests {
             r#"{"Status": "removing"}"#,
             RunState::Unknown,
             "is being removed",
+        );
+        expect(
+            r#"{"Status": "hibernating"}"#,
+            RunState::Unknown,
+            "the engine says it is hibernating",
         );
         expect(
             r"{}",

@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
-use tokio_util::task::AbortOnDropHandle;
+
+use crate::web::wire::{self, Wire};
 
 /// For one question, whatever the node does.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -179,26 +178,26 @@ impl Rpc {
                     address: self.address,
                     source,
                 })?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        // Ends with this call, however that ends.
+        let wire = Wire::over(Box::new(stream))
             .await
             .map_err(|error| broken(error.to_string()))?;
-        // Ends with this call, however that ends.
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let question =
             serde_json::json!({ "jsonrpc": "2.0", "id": "1", "method": method, "params": [] });
         let request = Request::post("/")
             .header(HOST, self.address.to_string())
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(question.to_string())))
+            .body(wire::whole(question.to_string()))
             .map_err(|error| broken(error.to_string()))?;
-        let response = sender
-            .send_request(request)
+        let mut answer = wire
+            .send(request)
             .await
             .map_err(|error| broken(error.to_string()))?;
-        if response.status() != StatusCode::OK {
-            return Err(broken(format!("HTTP status {}", response.status())));
+        let status = answer.response.status();
+        if status != StatusCode::OK {
+            return Err(broken(format!("HTTP status {status}")));
         }
-        match Limited::new(response.into_body(), MAX_ANSWER)
+        match Limited::new(answer.response.body_mut(), MAX_ANSWER)
             .collect()
             .await
         {

@@ -4,7 +4,6 @@
 
 mod conditions;
 mod node;
-mod progress;
 
 use std::time::Duration;
 

@@ -4,7 +4,6 @@ mod answers;
 mod conditions;
 mod dns;
 mod head;
-mod progress;
 mod rpc;
 
 use std::net::SocketAddr;
@@ -13,7 +12,6 @@ use async_trait::async_trait;
 
 pub use self::answers::{Header, Metadata, Shard};
 pub use self::conditions::{Conditions, Network, Role};
-pub use self::progress::NoProgress;
 pub use self::rpc::{DEADLINE, Error, Rpc};
 
 use self::head::{Age, age};

@@ -5,6 +5,7 @@
 //! The plain types that cross the wire live in `protocol`, at the bottom.
 
 pub mod agent;
+pub mod any_error;
 mod blocking;
 pub mod checkpoint;
 pub mod cli;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+
+use crate::blocking::spawn_blocking;
 
 /// A look takes milliseconds; a disk that has to spin up first takes some seconds.
 pub(crate) const LOOK: Duration = Duration::from_secs(20);

@@ -7,13 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::workloads::DOCKER_SOCKET;
-use crate::config::{Pm2, Runtime, Workload};
+use crate::blocking::spawn_blocking;
+use crate::config::{Pm2, Workload};
 use crate::durable;
 use crate::protocol::Name;
+use crate::runtime::systemd::UnitName;
 use crate::runtime::{docker, pm2, systemd};
 
 /// How often a host that shows nothing new is looked over.
@@ -22,11 +24,48 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How often a PM2 that has no validator is asked again: its program is a heavy one.
 const PM2_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Something that was found, as it is remembered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Finding {
+    /// A miner, and what the engine calls its container.
+    Miner(Name),
+    /// A node.
+    Node(Name, UnitName),
+    /// A validator.
+    Validator(Name, pm2::Found),
+}
+
+impl Finding {
+    fn name(&self) -> &Name {
+        match self {
+            Finding::Miner(name) | Finding::Node(name, _) | Finding::Validator(name, _) => name,
+        }
+    }
+
+    fn workload(&self) -> Workload {
+        match self.clone() {
+            Finding::Miner(container) => Workload::discovered(container),
+            Finding::Node(name, unit) => Workload::discovered_node(name, unit),
+            Finding::Validator(name, found) => {
+                let pm2 = Pm2 {
+                    user: found.user,
+                    pm2_home: Some(found.pm2_home),
+                    program: None,
+                    apps: found.apps,
+                    start: None,
+                };
+                Workload::discovered_validator(name, pm2, found.directory)
+            }
+        }
+    }
+}
+
 /// What is found on this host, and where that is remembered.
 #[derive(Clone, Debug)]
 pub struct Discovery {
     file: PathBuf,
-    known: Vec<Workload>,
+    known: Vec<Finding>,
     asked_pm2: Option<Instant>,
 }
 
@@ -34,7 +73,8 @@ impl Discovery {
     /// Looks the host over.
     pub async fn begin(state_dir: &Path) -> Self {
         let file = state_dir.join("found.json");
-        let remembered = match fs::read(&file).map(|text| serde_json::from_slice(&text)) {
+        let read = |text: Vec<u8>| serde_json::from_slice::<Vec<Finding>>(&text);
+        let remembered = match fs::read(&file).map(read) {
             Ok(Ok(remembered)) => remembered,
             Ok(Err(error)) => {
                 tracing::warn!("{} is not used: {error}", file.display());
@@ -49,7 +89,7 @@ impl Discovery {
             asked_pm2: None,
         };
         discovery.look().await;
-        for workload in &discovery.known {
+        for workload in discovery.workloads() {
             tracing::info!(
                 "nothing is configured; found {}, as {}",
                 workload.name,
@@ -60,8 +100,8 @@ impl Discovery {
     }
 
     /// What is known to be here.
-    pub fn workloads(&self) -> &[Workload] {
-        &self.known
+    pub fn workloads(&self) -> Vec<Workload> {
+        self.known.iter().map(Finding::workload).collect()
     }
 
     /// Returns when there is something new.
@@ -79,10 +119,10 @@ impl Discovery {
     async fn look(&mut self) -> bool {
         let found = miners().await.into_iter();
         let found = found.chain(nodes().await).chain(self.validators().await);
-        let mut new: Vec<Workload> = Vec::new();
+        let mut new: Vec<Finding> = Vec::new();
         for found in found {
             let mut known = self.known.iter().chain(&new);
-            if !known.any(|known| known.name == found.name) {
+            if !known.any(|known| known.name() == found.name()) {
                 new.push(found);
             }
         }
@@ -103,7 +143,7 @@ impl Discovery {
     }
 
     /// A validator in a PM2 that runs, with its updater named as its instructions name it.
-    async fn validators(&mut self) -> Vec<Workload> {
+    async fn validators(&mut self) -> Vec<Finding> {
         let now = Instant::now();
         if self
             .asked_pm2
@@ -125,34 +165,27 @@ impl Discovery {
         }
     }
 
-    fn validator(&self, found: pm2::Found) -> Option<Workload> {
-        let is_taken = |name: &Name| self.known.iter().any(|known| known.name == *name);
+    fn validator(&self, found: pm2::Found) -> Option<Finding> {
+        let is_taken = |name: &Name| self.known.iter().any(|known| known.name() == name);
         let first = Name::new("validator").ok().filter(|name| !is_taken(name));
         let name = first.or_else(|| Name::new(format!("validator-{}", found.user)).ok())?;
-        let pm2 = Pm2 {
-            user: found.user,
-            pm2_home: Some(found.pm2_home),
-            program: None,
-            apps: found.apps,
-            start: None,
-        };
-        Some(Workload::discovered_validator(name, pm2, found.directory))
+        Some(Finding::Validator(name, found))
     }
 }
 
-fn pm2_home(workload: &Workload) -> Option<PathBuf> {
-    match &workload.runtime {
-        Runtime::Pm2(pm2) => pm2.pm2_home.clone(),
-        Runtime::Docker(_) | Runtime::Systemd(_) => None,
+fn pm2_home(finding: &Finding) -> Option<PathBuf> {
+    match finding {
+        Finding::Validator(_, found) => Some(found.pm2_home.clone()),
+        Finding::Miner(_) | Finding::Node(..) => None,
     }
 }
 
 /// A container named as the hotspots' firmwares name their miner.
-async fn miners() -> Vec<Workload> {
+async fn miners() -> Vec<Finding> {
     match docker::discover(Path::new(DOCKER_SOCKET)).await {
         Ok(found) => found
             .into_iter()
-            .filter_map(|found| Some(Workload::discovered(Name::new(found.container).ok()?)))
+            .filter_map(|found| Some(Finding::Miner(Name::new(found.container).ok()?)))
             .collect(),
         Err(error) => {
             tracing::debug!("no container was found: {error}");
@@ -162,15 +195,13 @@ async fn miners() -> Vec<Workload> {
 }
 
 /// A unit named as Harmony's packages name it.
-async fn nodes() -> Vec<Workload> {
+async fn nodes() -> Vec<Finding> {
     match systemd::discover().await {
         Ok(found) => found
             .into_iter()
             .filter_map(|found| {
-                Some(Workload::discovered_node(
-                    Name::new(found.unit.stem()).ok()?,
-                    found.unit,
-                ))
+                let name = Name::new(found.unit.stem()).ok()?;
+                Some(Finding::Node(name, found.unit))
             })
             .collect(),
         Err(error) => {

@@ -3,13 +3,14 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::any_error::{AnyError, Outcome};
 use crate::config::{self, Config, Problem, secret};
 use crate::http::bobcat::{self, Credentials, Miner};
 use crate::http::{Settings, Token};
 use crate::protocol::Name;
 
 /// The settings of the local API; `id` is the device's.
-pub fn settings(config: &Config, id: &Name) -> anyhow::Result<Settings> {
+pub fn settings(config: &Config, id: &Name) -> Outcome<Settings> {
     Ok(Settings {
         listen: config.http.listen.clone(),
         socket: config.http.socket.clone(),
@@ -32,9 +33,11 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
         bobcat_settings(&config.bobcat).err(),
         super::trusted_keys(config).err(),
     ];
-    let told = |error: anyhow::Error| match error.downcast::<config::Error>() {
-        Ok(config::Error::Unusable { key, problem }) => (key.to_owned(), problem),
-        Ok(error) => ("a file".to_owned(), error.to_string()),
+    let told = |error: AnyError| match error.downcast::<config::Error>() {
+        Ok(error) => match *error {
+            config::Error::Unusable { key, problem } => (key.to_owned(), problem),
+            other => ("a file".to_owned(), other.to_string()),
+        },
         Err(error) => ("a file".to_owned(), error.to_string()),
     };
     let problem = |(key, what)| Problem {
@@ -45,7 +48,7 @@ pub fn check_files(config: &Config) -> Vec<Problem> {
     made.into_iter().flatten().map(told).map(problem).collect()
 }
 
-fn token(config: &Config) -> anyhow::Result<Option<Token>> {
+fn token(config: &Config) -> Outcome<Option<Token>> {
     let file = config.http.token_file.as_ref();
     file.map(|file| made_of("http.token-file", file, Token::new))
         .transpose()
@@ -56,7 +59,7 @@ fn made_of<T, E: Display>(
     key: &'static str,
     file: &Path,
     make: impl FnOnce(&str) -> Result<T, E>,
-) -> anyhow::Result<T> {
+) -> Outcome<T> {
     let unusable = |problem| config::Error::Unusable { key, problem };
     let secret = match secret::read(file) {
         Err(error) if error.is_lasting() => return Err(unusable(error.to_string()).into()),
@@ -78,7 +81,7 @@ pub fn miner(config: &Config, miners: Vec<Miner>) -> Option<Miner> {
     found
 }
 
-fn bobcat_settings(config: &config::Bobcat) -> anyhow::Result<Option<bobcat::Settings>> {
+fn bobcat_settings(config: &config::Bobcat) -> Outcome<Option<bobcat::Settings>> {
     let Some(listen) = config.listen else {
         return Ok(None);
     };

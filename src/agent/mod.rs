@@ -15,12 +15,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::any_error::{Outcome, told};
 use crate::clock::{ClockSync, Timestamp};
 use crate::config::{self, Config};
 use crate::device::Device;
@@ -75,7 +78,7 @@ pub async fn run(
     config: &mut Config,
     file: Option<&Path>,
     signals: &mut Signals,
-) -> anyhow::Result<Ending> {
+) -> Outcome<Ending> {
     let session = Session::begin(&config.state_dir)?;
     // Before anything is taken up: what waited in the journal may have expired.
     let clock = ClockSync::default();
@@ -85,9 +88,8 @@ pub async fn run(
         true => Some(Discovery::begin(&config.state_dir).await),
         false => None,
     };
-    let workloads = discovery
-        .as_ref()
-        .map_or(&config.workload[..], Discovery::workloads);
+    let found = discovery.as_ref().map(Discovery::workloads);
+    let workloads = found.as_deref().unwrap_or(&config.workload);
     let built = workloads::build_all(workloads, &config.state_dir, &clock)?;
     let miner = doors::miner(config, built.miners);
     let engine = open_engine(config, built.workloads, &clock).await?;
@@ -106,7 +108,7 @@ pub async fn run(
     let served = served.await;
     match served {
         // As an error of the configuration it would be the last start, and this one is not done.
-        Err(error) if !recover(&engine).await => Err(anyhow::anyhow!("{error:#}")),
+        Err(error) if !recover(&engine).await => Err(told(&error).into()),
         served => served,
     }
 }
@@ -127,7 +129,7 @@ async fn serve(
     discovery: Option<Discovery>,
     clock: ClockSync,
     stable: Stable,
-) -> anyhow::Result<Ending> {
+) -> Outcome<Ending> {
     let Stable { engine, miner } = stable;
     let root = sensor::Root::default();
     let device = identity::report(config, Device::detect(&root)?, session.number, &engine);
@@ -161,9 +163,13 @@ async fn serve(
         miner,
     };
     let api = http::Server::bind(doors::settings(config, &id)?, state, stop.clone()).await?;
-    front_ends.spawn(api.run());
+    let until_stopped = |part: BoxFuture<'static, ()>| {
+        let part = stop.clone().run_until_cancelled_owned(part);
+        front_ends.spawn(part.map(drop).boxed());
+    };
+    front_ends.spawn(api.run().boxed());
     if let Some(reporter) = reporter {
-        front_ends.spawn(reporter.run(stop.clone()));
+        front_ends.spawn(reporter.run(stop.clone()).boxed());
     }
 
     let interval = watch::Sender::new(config.telemetry.interval.into());
@@ -177,11 +183,11 @@ async fn serve(
         &config.state_dir,
         move || wall.synced().then(Timestamp::now),
     );
-    front_ends.spawn(stop.clone().run_until_cancelled_owned(scheduler.run()));
+    until_stopped(scheduler.run().boxed());
     let dropped = workloads::drop_directories(config)?;
     if !dropped.is_empty() {
         let drops = Drops::new(dropped, engine.clone(), clock.clone());
-        front_ends.spawn(stop.clone().run_until_cancelled_owned(drops.run()));
+        until_stopped(drops.run().boxed());
     }
     let pump = Pump {
         engine: engine.clone(),
@@ -191,17 +197,11 @@ async fn serve(
         last: telemetry,
     };
     let sampling = pump.run(interval.subscribe(), move || sensors.sample());
-    front_ends.spawn(stop.clone().run_until_cancelled_owned(sampling));
-    front_ends.spawn(
-        stop.clone()
-            .run_until_cancelled_owned(watchdog::keep_alive()),
-    );
-    front_ends.spawn(
-        stop.clone()
-            .run_until_cancelled_owned(watch_clock(clock.clone())),
-    );
+    until_stopped(sampling.boxed());
+    until_stopped(watchdog::keep_alive().boxed());
+    until_stopped(watch_clock(clock.clone()).boxed());
     let addresses = identity::watch_addresses(known);
-    front_ends.spawn(stop.clone().run_until_cancelled_owned(addresses));
+    until_stopped(addresses.boxed());
     engine.spawn();
 
     watchdog::notify(&[NotifyState::Ready]);
@@ -303,7 +303,7 @@ async fn open_engine(
     config: &Config,
     workloads: Vec<Workload>,
     clock: &ClockSync,
-) -> anyhow::Result<Engine> {
+) -> Outcome<Engine> {
     let parts = Parts {
         state_dir: config.state_dir.clone(),
         workloads,
@@ -328,7 +328,7 @@ fn reporter(
     id: &Name,
     device: &watch::Receiver<Option<DeviceReport>>,
     clock: &ClockSync,
-) -> anyhow::Result<Option<(Reporter, watch::Receiver<report::Link>)>> {
+) -> Outcome<Option<(Reporter, watch::Receiver<report::Link>)>> {
     let Some(mqtt) = &config.mqtt else {
         return Ok(None);
     };
@@ -344,7 +344,7 @@ fn reporter(
 }
 
 /// A key that is there and is none is a mistake in the configuration.
-fn trusted_keys(config: &Config) -> anyhow::Result<TrustedKeys> {
+fn trusted_keys(config: &Config) -> Outcome<TrustedKeys> {
     let keys = TrustedKeys::read(&config.commands.trusted_keys);
     keys.map_err(|error| match error.is_lasting {
         true => config::Error::Unusable {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use nix::unistd::User;
 
+use crate::any_error::{Context as _, Outcome};
 use crate::clock::ClockSync;
 use crate::config;
 use crate::data::bucket::{ConfigFile, Layout, harmony};
@@ -48,7 +48,7 @@ pub fn build_all(
     workloads: &[config::Workload],
     state_dir: &Path,
     clock: &ClockSync,
-) -> anyhow::Result<Built> {
+) -> Outcome<Built> {
     let mut built = Built::default();
     for workload in workloads {
         let (one, miner) = build(workload, state_dir, clock)?;
@@ -71,7 +71,7 @@ fn build(
     workload: &config::Workload,
     state_dir: &Path,
     clock: &ClockSync,
-) -> anyhow::Result<(Workload, Option<Miner>)> {
+) -> Outcome<(Workload, Option<Miner>)> {
     let mut miner = None;
     let runtime: Arc<dyn Runtime> = match &workload.runtime {
         config::Runtime::Docker(docker) => {
@@ -105,7 +105,7 @@ fn build(
             let ptn = workload
                 .ptn
                 .as_ref()
-                .context("a validator without its directory")?;
+                .ok_or("a validator without its directory")?;
             Arc::new(Ptn::new(
                 ptn.directory.clone(),
                 ptn.stale_after.into(),
@@ -127,7 +127,7 @@ fn build(
 }
 
 /// What a restore of a checkpoint works with; `None` where the workload is no validator.
-fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Option<Validator>> {
+fn validator(workload: &config::Workload, state_dir: &Path) -> Outcome<Option<Validator>> {
     let Some(ptn) = &workload.ptn else {
         return Ok(None);
     };
@@ -136,7 +136,7 @@ fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Op
         .recursive(true)
         .mode(0o700)
         .create(&state)
-        .with_context(|| format!("cannot create {}", state.display()))?;
+        .context(|| format!("cannot create {}", state.display()))?;
     Ok(Some(Validator {
         directory: ptn.directory.clone(),
         owner: owner(workload)?.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
@@ -162,7 +162,7 @@ fn validator(workload: &config::Workload, state_dir: &Path) -> anyhow::Result<Op
 }
 
 /// Who runs a validator, where that is known.
-fn owner(workload: &config::Workload) -> anyhow::Result<Option<User>> {
+fn owner(workload: &config::Workload) -> Outcome<Option<User>> {
     Ok(match &workload.runtime {
         config::Runtime::Pm2(pm2) => User::from_name(pm2.user.as_str())?,
         config::Runtime::Docker(_) | config::Runtime::Systemd(_) => None,
@@ -175,7 +175,7 @@ fn days(days: u64) -> Option<Duration> {
 }
 
 /// What the operations on data work with; `None` where no data directory is configured.
-fn snapshots(workload: &config::Workload) -> anyhow::Result<Option<Snapshots>> {
+fn snapshots(workload: &config::Workload) -> Outcome<Option<Snapshots>> {
     let Some(root) = workload.data_dir.clone() else {
         return Ok(None);
     };
@@ -263,7 +263,7 @@ pub fn schedules(config: &config::Config) -> Vec<Schedule> {
 }
 
 /// Where checkpoints are put.
-pub fn drop_directories(config: &config::Config) -> anyhow::Result<Vec<DropDirectory>> {
+pub fn drop_directories(config: &config::Config) -> Outcome<Vec<DropDirectory>> {
     let mut found = Vec::new();
     for workload in &config.workload {
         let Some(ptn) = &workload.ptn else {

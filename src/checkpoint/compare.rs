@@ -285,7 +285,7 @@ fn list_entries(above: BorrowedFd<'_>, path: &str) -> io::Result<(Dir, Vec<Strin
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    names.sort();
+    names.sort_unstable();
     Ok((directory, names))
 }
 

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Exit, Global, print};
+use crate::any_error::Outcome;
 use crate::checkpoint::{
     Checkpoint, Comparison, Error, Findings, Layout, Owner, Packing, Progress, Report, Rules,
     Summary, Target, Written, check, stage,
@@ -82,7 +83,7 @@ struct Made<'a> {
 }
 
 /// Checks or unpacks, and prints what came of it.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let (which, into) = match args.action {
         Action::Check(which) => (which, None),
         Action::Unpack { which, into } => (which, Some(into)),
@@ -97,7 +98,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     }
 }
 
-fn judge(which: &Which, into: Option<&Path>, json: bool) -> anyhow::Result<Exit> {
+fn judge(which: &Which, into: Option<&Path>, json: bool) -> Outcome<Exit> {
     let checkpoint = which.open()?;
     let (report, made) = match into {
         Some(into) => unpack(&checkpoint, which, into)?,
@@ -160,13 +161,14 @@ fn unpack(
     checkpoint: &Checkpoint,
     which: &Which,
     into: &Path,
-) -> anyhow::Result<(Report, Option<(PathBuf, Written)>)> {
+) -> Outcome<(Report, Option<(PathBuf, Written)>)> {
     let target = into.join("validation");
     if target.symlink_metadata().is_ok() {
-        anyhow::bail!(
+        return Err(format!(
             "{} is there already: name another directory, or move it away",
             target.display()
-        );
+        )
+        .into());
     }
     let is_new = !into.exists();
     std::fs::create_dir_all(into).map_err(|source| Error::Io {
@@ -176,10 +178,11 @@ fn unpack(
     })?;
     let partial = into.join(".validation.partial");
     if partial.symlink_metadata().is_ok() {
-        anyhow::bail!(
+        return Err(format!(
             "{} is there: another unpack is at work, or one was interrupted; then remove it",
             partial.display()
-        );
+        )
+        .into());
     }
     let to = Target {
         root: &partial,

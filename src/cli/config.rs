@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Exit, Global, credentials, print, unit};
 use crate::agent;
+use crate::any_error::Outcome;
 use crate::config::{Config, DEFAULT_PATH, Error, reference};
 
 /// Arguments of `ostler config`.
@@ -36,7 +37,7 @@ enum Action {
 }
 
 /// Prints what was asked for.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let text = match args.action {
         Action::Check { file } => {
             let named = file.or_else(|| global.config.clone());
@@ -57,7 +58,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn check(named: Option<PathBuf>, json: bool) -> anyhow::Result<Exit> {
+fn check(named: Option<PathBuf>, json: bool) -> Outcome<Exit> {
     let file = named.clone().unwrap_or_else(|| DEFAULT_PATH.into());
     let config = Config::load(named.as_deref())?;
     let problems = agent::check_files(&credentials::located(config));

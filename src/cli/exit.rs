@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::client;
+use crate::any_error::{AnyError, find};
 
 /// The exit statuses of every subcommand. `docs/protocol.md` shows the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,11 @@ pub enum Exit {
 
 impl Exit {
     /// The status that an error ends with.
-    pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Usage>() || error.is::<crate::config::Error>() {
+    pub fn of(error: &AnyError) -> Self {
+        if find::<Usage>(error).is_some() || find::<crate::config::Error>(error).is_some() {
             return Exit::Usage;
         }
-        match error.downcast_ref::<client::Error>() {
+        match find::<client::Error>(error) {
             Some(error) => error.exit(),
             None => Exit::Failure,
         }
@@ -57,9 +58,8 @@ impl Exit {
 }
 
 /// An error for programs: the agent's own words where it has said any, else the same form with ours.
-pub(super) fn json(error: &anyhow::Error, told: &str) -> Value {
-    error
-        .downcast_ref::<client::Error>()
+pub(super) fn json(error: &AnyError, told: &str) -> Value {
+    find::<client::Error>(error)
         .and_then(client::Error::json)
         .unwrap_or_else(
             || json!({ "error": { "reason": Exit::of(error).reason(), "message": told } }),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::{Exit, Global, print};
+use crate::any_error::Outcome;
 use crate::protocol::Name;
 
 /// Arguments of `ostler logs`.
@@ -24,7 +25,7 @@ struct Log {
 }
 
 /// Asks and prints.
-pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let path = format!("/v1/workloads/{}/logs?lines={}", args.workload, args.lines);
     let log: Log = Client::new(global.socket()?).get(&path).await?;
     match global.json {

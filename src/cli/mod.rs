@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::any_error::{Outcome, told};
 use crate::config::{Config, ENVIRONMENT};
 use crate::protocol::Operation;
 
@@ -154,7 +155,7 @@ impl Cli {
         }
     }
 
-    async fn dispatch(self) -> anyhow::Result<Exit> {
+    async fn dispatch(self) -> Outcome<Exit> {
         let global = &self.global;
         match self.action {
             Action::Run(args) => run::run(args, global).await,
@@ -186,7 +187,7 @@ impl Cli {
 
 /// Runs on the one thread. Work on files that does not heed its end, on a disk that hangs for example, is left behind:
 /// its journal says how to go on.
-fn to_its_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn to_its_end<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -194,20 +195,6 @@ fn to_its_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
     // Dropping it would wait for every such thread, for ever.
     runtime.shutdown_timeout(LEAVE);
     outcome
-}
-
-/// An error and its causes, apart from those that it quotes itself.
-fn told(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .fold(error.to_string(), |told, cause| {
-            let cause = cause.to_string();
-            match told.contains(&cause) {
-                true => told,
-                false => format!("{told}: {cause}"),
-            }
-        })
 }
 
 /// Prints help, the version or what is wrong with the command line, and gives the exit status of it.

@@ -1,6 +1,5 @@
 //! `ostler start|stop|restart WORKLOAD` and `ostler cancel ID`: asks, and waits until it is done.
 
-use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
@@ -8,6 +7,7 @@ use super::events::Events;
 use super::outcome::tell;
 use super::progress::{follow, interrupted, title};
 use super::{Exit, Global, print};
+use crate::any_error::{Context as _, Outcome};
 use crate::clock::Timestamp;
 use crate::protocol::{Command, Name, Operation, OperationId, OperationRecord};
 
@@ -57,7 +57,7 @@ pub(super) struct How {
 }
 
 /// Starts a workload.
-pub async fn start(args: Start, global: &Global) -> anyhow::Result<Exit> {
+pub async fn start(args: Start, global: &Global) -> Outcome<Exit> {
     let no_arguments = Map::new();
     args.how
         .ask(Operation::Start, args.workload, no_arguments, global)
@@ -65,7 +65,7 @@ pub async fn start(args: Start, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Stops or restarts a workload.
-pub async fn stop(operation: Operation, args: Stop, global: &Global) -> anyhow::Result<Exit> {
+pub async fn stop(operation: Operation, args: Stop, global: &Global) -> Outcome<Exit> {
     let grace = args.grace.map(|grace| ("grace_s".to_owned(), json!(grace)));
     args.how
         .ask(operation, args.workload, Map::from_iter(grace), global)
@@ -73,7 +73,7 @@ pub async fn stop(operation: Operation, args: Stop, global: &Global) -> anyhow::
 }
 
 /// Cancels an operation.
-pub async fn cancel(args: Cancel, global: &Global) -> anyhow::Result<Exit> {
+pub async fn cancel(args: Cancel, global: &Global) -> Outcome<Exit> {
     let command = Command {
         args: Map::from_iter([("operation".to_owned(), json!(args.operation))]),
         ..Command::default()
@@ -90,7 +90,7 @@ impl How {
         workload: impl Into<Option<Name>>,
         args: Map<String, Value>,
         global: &Global,
-    ) -> anyhow::Result<Exit> {
+    ) -> Outcome<Exit> {
         let expires_at = self.expires_in.and_then(|seconds| {
             Timestamp::from_unix_seconds(Timestamp::now().unix_seconds() + i64::from(seconds))
         });
@@ -112,7 +112,7 @@ async fn operate(
     id: OperationId,
     no_wait: bool,
     global: &Global,
-) -> anyhow::Result<Exit> {
+) -> Outcome<Exit> {
     let client = Client::new(global.socket()?);
     let command = Command {
         id: Some(id.clone()),
@@ -137,20 +137,20 @@ pub(super) async fn wait(
     events: Events,
     record: OperationRecord,
     global: &Global,
-) -> anyhow::Result<Exit> {
+) -> Outcome<Exit> {
     let id = record.id.clone();
     let later = || format!("{id} goes on; ask for it later: ostler operations {id}");
     let record = follow(client, events, record, global.json)
         .await
-        .with_context(later)?;
+        .context(later)?;
     tell(&record, global)
 }
 
 /// Ctrl-C ends the waiting, and not the operation.
 pub(super) async fn unless_interrupted(
     id: &OperationId,
-    work: impl Future<Output = anyhow::Result<Exit>>,
-) -> anyhow::Result<Exit> {
+    work: impl Future<Output = Outcome<Exit>>,
+) -> Outcome<Exit> {
     tokio::select! {
         // First, so that it is listened to before anything is asked.
         biased;
@@ -165,7 +165,7 @@ pub(super) async fn unless_interrupted(
     }
 }
 
-fn accepted(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
+fn accepted(record: &OperationRecord, global: &Global) -> Outcome<Exit> {
     let (what, state, id) = (title(record), record.state.as_str(), &record.id);
     match global.json {
         true => print::json(record)?,

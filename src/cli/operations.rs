@@ -8,6 +8,7 @@ use super::outcome::{exit, output};
 use super::print::{self, Cell, Tone};
 use super::progress::step_line;
 use super::{Exit, Global};
+use crate::any_error::Outcome;
 use crate::protocol::{OperationId, OperationRecord, Refusal, State};
 
 /// Arguments of `ostler operations`.
@@ -32,7 +33,7 @@ struct Operations {
 }
 
 /// Asks and prints.
-pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let client = Client::new(global.socket()?);
     match args.id {
         Some(id) if args.wait => {
@@ -63,7 +64,7 @@ pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
     }
 }
 
-fn list(all: &Operations) -> anyhow::Result<()> {
+fn list(all: &Operations) -> Outcome<()> {
     if all.operations.is_empty() {
         print::out("no operations yet\n")?;
     } else {
@@ -103,7 +104,7 @@ fn row(record: &OperationRecord) -> Vec<Cell> {
     ]
 }
 
-fn show(record: &OperationRecord) -> anyhow::Result<()> {
+fn show(record: &OperationRecord) -> Outcome<()> {
     let time = |at: &Option<crate::clock::Timestamp>| at.map(|at| at.to_string().into());
     let origin = serde_json::to_value(record.origin)?;
     let fields = [

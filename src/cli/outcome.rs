@@ -7,12 +7,13 @@ use super::progress::title;
 use super::renewed::{Anew, Rebooted, Resynced, Synced};
 use super::units::{bytes, milliseconds, seconds};
 use super::{Exit, Global, print};
+use crate::any_error::Outcome;
 use crate::data::bucket::{Fetched, Uploaded};
 use crate::data::{Level, Timings, Way};
 use crate::protocol::{Name, Operation, OperationRecord, State};
 
 /// Tells how an operation has ended.
-pub fn tell(record: &OperationRecord, global: &Global) -> anyhow::Result<Exit> {
+pub fn tell(record: &OperationRecord, global: &Global) -> Outcome<Exit> {
     if global.json {
         print::json(record)?;
         return Ok(exit(record));

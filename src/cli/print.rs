@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use crate::any_error::Outcome;
 use serde::Serialize;
 
 /// How good or bad something is: its colour.
@@ -68,7 +69,7 @@ pub fn err(text: &str) {
 }
 
 /// Writes JSON to standard output, piece by piece: a manifest may be long.
-pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+pub fn json(value: &impl Serialize) -> Outcome<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     let written = serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from);
     let written = written

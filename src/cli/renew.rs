@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::operate::How;
 use super::{Exit, Global, Usage};
+use crate::any_error::Outcome;
 use crate::protocol::{Name, Operation};
 
 /// Arguments of `ostler resync`.
@@ -73,7 +74,7 @@ struct Sure {
 }
 
 /// Has a workload begin again.
-pub async fn resync(args: Resync, global: &Global) -> anyhow::Result<Exit> {
+pub async fn resync(args: Resync, global: &Global) -> Outcome<Exit> {
     let scratch = args.from == "scratch";
     if scratch && args.link {
         return Err(
@@ -97,7 +98,7 @@ pub async fn resync(args: Resync, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Has a miner load a newer snapshot of its chain.
-pub async fn fastsync(args: Fastsync, global: &Global) -> anyhow::Result<Exit> {
+pub async fn fastsync(args: Fastsync, global: &Global) -> Outcome<Exit> {
     let url = args.url.map(|url| ("url".to_owned(), json!(url)));
     let file = args.file.map(|file| ("file".to_owned(), json!(file)));
     let arguments = url.into_iter().chain(file).collect();
@@ -107,7 +108,7 @@ pub async fn fastsync(args: Fastsync, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Has a workload begin from nothing, in a container made anew.
-pub async fn reset(args: Reset, global: &Global) -> anyhow::Result<Exit> {
+pub async fn reset(args: Reset, global: &Global) -> Outcome<Exit> {
     if !args.how.dry_run {
         let what = format!(
             "{} loses all of its data but its identity, and its container is made anew from the newest image.",
@@ -121,7 +122,7 @@ pub async fn reset(args: Reset, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Boots the device anew.
-pub async fn reboot(args: Reboot, global: &Global) -> anyhow::Result<Exit> {
+pub async fn reboot(args: Reboot, global: &Global) -> Outcome<Exit> {
     if !args.how.dry_run {
         args.sure
             .ask("The device boots anew, and all that runs on it is stopped until then.")?;
@@ -140,9 +141,8 @@ impl Sure {
         }
         let mut answer = String::new();
         if io::stdin().is_terminal() {
-            eprint!("{what} Go on? [y/N] ");
             // An answer that cannot be asked for or read is none.
-            let _ = io::stderr().flush();
+            let _ = write!(io::stderr(), "{what} Go on? [y/N] ");
             let _ = io::stdin().lock().read_line(&mut answer);
         }
         match answer.trim() {

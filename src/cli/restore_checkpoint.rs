@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::operate::How;
 use super::{Exit, Global};
+use crate::any_error::Outcome;
 use crate::checkpoint::Layout;
 use crate::protocol::{Name, Operation};
 use crate::sha256::Sha256;
@@ -36,7 +37,7 @@ pub struct Args {
 }
 
 /// Restores a checkpoint.
-pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let mut given = Map::new();
     if let Some(source) = args.source {
         given.insert("source".to_owned(), json!(absolute(&source)?));
@@ -60,13 +61,13 @@ pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// The agent has another working directory.
-fn absolute(source: &str) -> anyhow::Result<String> {
+fn absolute(source: &str) -> Outcome<String> {
     if source.contains("://") {
         return Ok(source.to_owned());
     }
-    let path = std::fs::canonicalize(source)
-        .map_err(|error| anyhow::anyhow!("cannot find {source}: {error}"))?;
+    let path =
+        std::fs::canonicalize(source).map_err(|error| format!("cannot find {source}: {error}"))?;
     path.into_os_string()
         .into_string()
-        .map_err(|_| anyhow::anyhow!("{source}: its path is not UTF-8"))
+        .map_err(|_| format!("{source}: its path is not UTF-8").into())
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::operate::How;
 use super::{Exit, Global};
+use crate::any_error::Outcome;
 use crate::data::Level;
 use crate::protocol::{Name, Operation};
 
@@ -80,7 +81,7 @@ pub struct Upload {
 }
 
 /// Takes a snapshot.
-pub async fn snapshot(args: Snapshot, global: &Global) -> anyhow::Result<Exit> {
+pub async fn snapshot(args: Snapshot, global: &Global) -> Outcome<Exit> {
     let arguments = given([
         ("name", args.name.map(|name| json!(name))),
         ("way", args.way.map(Value::String)),
@@ -93,7 +94,7 @@ pub async fn snapshot(args: Snapshot, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Puts a snapshot in the place of the data.
-pub async fn restore(args: Restore, global: &Global) -> anyhow::Result<Exit> {
+pub async fn restore(args: Restore, global: &Global) -> Outcome<Exit> {
     let arguments = given([
         ("snapshot", args.snapshot.map(|name| json!(name))),
         ("link", args.link.then_some(Value::Bool(true))),
@@ -105,7 +106,7 @@ pub async fn restore(args: Restore, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Reads a snapshot again.
-pub async fn verify(args: Verify, global: &Global) -> anyhow::Result<Exit> {
+pub async fn verify(args: Verify, global: &Global) -> Outcome<Exit> {
     let arguments = given([
         ("snapshot", Some(json!(args.snapshot))),
         ("level", Some(json!(args.level))),
@@ -116,14 +117,14 @@ pub async fn verify(args: Verify, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Removes what the rules do not keep.
-pub async fn prune(args: Prune, global: &Global) -> anyhow::Result<Exit> {
+pub async fn prune(args: Prune, global: &Global) -> Outcome<Exit> {
     args.how
         .ask(Operation::Prune, args.workload, Map::new(), global)
         .await
 }
 
 /// Sends a snapshot to the bucket.
-pub async fn upload(args: Upload, global: &Global) -> anyhow::Result<Exit> {
+pub async fn upload(args: Upload, global: &Global) -> Outcome<Exit> {
     let arguments = given([("snapshot", args.snapshot.map(|name| json!(name)))]);
     args.how
         .ask(Operation::Upload, args.workload, arguments, global)

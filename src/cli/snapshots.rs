@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Client;
 use super::print::{self, Cell, Tone};
 use super::{Exit, Global, units};
+use crate::any_error::Outcome;
 use crate::protocol::{Name, OwnSpace, SnapshotFacts, SnapshotReport};
 
 /// Arguments of `ostler snapshots`.
@@ -21,7 +22,7 @@ struct Snapshots {
 }
 
 /// Asks and prints.
-pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let client = Client::new(global.socket()?);
     let path = format!("/v1/workloads/{}/snapshots", args.workload);
     let all: Snapshots = client.get(&path).await?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Client;
 use super::print::{self, Cell, Tone};
 use super::{Exit, Global, units};
+use crate::any_error::Outcome;
 use crate::protocol::{Health, Name, RunState, Sync, WorkloadReport};
 use crate::report::Link;
 
@@ -29,7 +30,7 @@ struct AgentHealth {
 }
 
 /// Asks and prints.
-pub async fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(args: Args, global: &Global) -> Outcome<Exit> {
     let client = Client::new(global.socket()?);
     match args.workload {
         Some(name) => {

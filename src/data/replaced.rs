@@ -43,7 +43,7 @@ impl Replaced {
             }
             Ok(())
         })?;
-        replaced.kept.sort();
+        replaced.kept.sort_unstable();
         Ok(replaced)
     }
 }

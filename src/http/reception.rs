@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -97,13 +98,9 @@ impl Reception {
         match self.places.clone().try_acquire_owned() {
             Ok(place) => {
                 self.hall.counts.connections.add(1);
-                self.tasks.spawn(serve(
-                    stream,
-                    door,
-                    place,
-                    self.hall.clone(),
-                    self.cut.clone(),
-                ));
+                let hall = self.hall.clone();
+                let serve = serve(stream, door, place, hall, self.cut.clone());
+                self.tasks.spawn(serve.boxed());
             }
             Err(_) => {
                 self.hall.counts.refused_connections.add(1);

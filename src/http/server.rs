@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -136,18 +137,17 @@ impl Server {
                 Listener::Unix(_) => &unix,
                 Listener::Bobcat(_) => &bobcat,
             };
-            tasks.spawn(reception(places).accept_until_stopped(listener));
+            tasks.spawn(reception(places).accept_until_stopped(listener).boxed());
         }
         for address in self.wanted {
-            tasks.spawn(reception(&tcp).keep_listening(address, "API", Listener::Tcp));
+            let listening = reception(&tcp).keep_listening(address, "API", Listener::Tcp);
+            tasks.spawn(listening.boxed());
         }
         if let Some(address) = self.bobcat_wanted {
             let reception = reception(&bobcat);
-            tasks.spawn(reception.keep_listening(
-                address,
-                "Bobcat-compatible API",
-                Listener::Bobcat,
-            ));
+            let listening =
+                reception.keep_listening(address, "Bobcat-compatible API", Listener::Bobcat);
+            tasks.spawn(listening.boxed());
         }
         if let Some(settings) = &self.hall.settings.bobcat {
             look_around(&self.hall, settings, &tasks);

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::arguments;
@@ -16,6 +15,7 @@ use super::fastsync::{chain, not_newer};
 use super::labour::{Limits, failure_of};
 use super::snapshot::whole;
 use super::snapshots::Snapshots;
+use crate::blocking::spawn_blocking;
 use crate::data::{Control, space, tree, unpack};
 use crate::protocol::{Failure, Progress, Reason};
 use crate::web::{self, Url};

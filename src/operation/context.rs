@@ -1,6 +1,7 @@
 //! What an operation works with: its workload, its record, its steps.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ impl Context {
     pub async fn step(
         &mut self,
         name: &str,
-        work: impl Future<Output = Result<Did, Failure>>,
+        work: impl Future<Output = Result<Did, Failure>> + Send,
     ) -> Result<(), Failure> {
         match self.record.step(name).map(|step| step.state) {
             Some(StepState::Done) => return Ok(()),
@@ -90,7 +91,14 @@ impl Context {
             return Err(cancelled(BEFORE_ALL));
         }
         let must_finish = self.must_finish;
-        journalled(&self.ledger, &mut self.record, must_finish, name, work).await
+        journalled(
+            &self.ledger,
+            &mut self.record,
+            must_finish,
+            name,
+            Box::pin(work),
+        )
+        .await
     }
 
     /// To be asked before a workload is stopped after long work: an agent that shuts down would not be there to start it.
@@ -186,18 +194,18 @@ pub(super) async fn step(
     ledger: &Ledger,
     record: &mut OperationRecord,
     name: &str,
-    work: impl Future<Output = Result<Did, Failure>>,
+    work: impl Future<Output = Result<Did, Failure>> + Send,
 ) -> Result<(), Failure> {
-    journalled(ledger, record, false, name, work).await
+    journalled(ledger, record, false, name, Box::pin(work)).await
 }
 
-/// Journals a step as started, does it, and journals how it ended.
+/// Journals a step as started, does it, and journals how it ended. In a box, so that all steps go this one way.
 async fn journalled(
     ledger: &Ledger,
     record: &mut OperationRecord,
     must_finish: bool,
     name: &str,
-    work: impl Future<Output = Result<Did, Failure>>,
+    work: Pin<Box<dyn Future<Output = Result<Did, Failure>> + Send + '_>>,
 ) -> Result<(), Failure> {
     record.steps.push(Step {
         name: name.to_owned(),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -235,7 +236,7 @@ impl Engine {
             .runner
             .clone()
             .run_device(inner.device.clone(), id, exclusive);
-        inner.tasks.spawn(run);
+        inner.tasks.spawn(run.boxed());
     }
 
     fn place_beside(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -255,7 +256,7 @@ impl Engine {
                 .runner
                 .clone()
                 .run_or_abandon(lane.workload.clone(), id, Hold::Place(place));
-        inner.tasks.spawn(run);
+        inner.tasks.spawn(run.boxed());
     }
 
     fn lane_of(&self, workload: Option<&Name>) -> Result<&Lane, Failure> {
@@ -289,7 +290,7 @@ impl Engine {
 
     fn cancel(&self, record: OperationRecord, operation: OperationId) {
         let inner = self.0.clone();
-        self.0.tasks.spawn(async move {
+        let cancel = async move {
             let outcome = inner.runner.cancel(&operation).await;
             let record = OperationRecord {
                 changed: Some(outcome.is_ok()),
@@ -301,7 +302,8 @@ impl Engine {
                 State::Failed
             };
             inner.ledger.end(record, state, outcome.err()).await;
-        });
+        };
+        self.0.tasks.spawn(cancel.boxed());
     }
 
     /// Counts and reports a command that is refused: here, or by a door that could not make a request of it.

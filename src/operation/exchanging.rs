@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::context::{Context, Did};
 use super::labour::{Limits, failure_of};
 use super::power;
 use super::snapshot::arm;
+use crate::blocking::spawn_blocking;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::{Control, Error, tree};
 use crate::protocol::{Failure, Found, Operation, Reason};

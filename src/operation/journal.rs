@@ -65,7 +65,7 @@ impl Journal {
                 _ => {}
             }
         }
-        records.sort_by_key(|record| record.number);
+        records.sort_unstable_by_key(|record| record.number);
         Ok((
             Self {
                 directory: directory.to_owned(),

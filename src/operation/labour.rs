@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Did};
+use crate::blocking::{slot, spawn_blocking};
 use crate::data::{self, Control, Idle, Interrupted};
 use crate::protocol::{Failure, Progress, Reason};
 
@@ -58,6 +58,9 @@ impl Limits {
         work()
     }
 }
+
+/// What is done, and then told.
+type Work = Box<dyn FnOnce(&mut Control) -> Result<Did, Failure> + Send>;
 
 /// Sets the flag when it is dropped, so that work whose operation was abandoned ends too.
 struct StopOnDrop(Arc<AtomicBool>);
@@ -122,7 +125,24 @@ impl Context {
         T: Send + 'static,
         F: FnOnce(&mut Control) -> Result<(T, Did), Failure> + Send + 'static,
     {
-        let mut result = None;
+        let (put, take) = slot();
+        let work = move |control: &mut Control| {
+            let (value, did) = work(control)?;
+            put(value);
+            Ok(did)
+        };
+        self.work(name, limits, cancelled, Box::new(work)).await?;
+        Ok(take())
+    }
+
+    /// The step itself, whatever its work gives: it is in the program once.
+    async fn work(
+        &mut self,
+        name: &str,
+        limits: Limits,
+        cancelled: CancellationToken,
+        work: Work,
+    ) -> Result<(), Failure> {
         let (ledger, record) = (self.ledger.clone(), self.record.clone());
         let step = async {
             let stop = StopOnDrop(Arc::default());
@@ -153,17 +173,9 @@ impl Context {
                     }
                 }
             };
-            match done {
-                Ok(Ok((value, did))) => {
-                    result = Some(value);
-                    Ok(did)
-                }
-                Ok(Err(failure)) => Err(failure),
-                Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
-            }
+            done.unwrap_or_else(|error| Err(Failure::new(Reason::DataFailed, error.to_string())))
         };
-        self.step(name, step).await?;
-        Ok(result)
+        self.step(name, step).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -97,10 +98,11 @@ impl Runner {
             let run = self
                 .clone()
                 .run_or_abandon(workload.clone(), id, Hold::Lane(hold));
-            self.tasks.spawn(async move {
+            let run = async move {
                 run.await;
                 drop(shared);
-            });
+            };
+            self.tasks.spawn(run.boxed());
             // Dropped when the operation ends, or as soon as what is left of it leaves the workload alone.
             let _ = let_go.await;
             workload.set_at_work(None);

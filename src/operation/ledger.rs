@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::journal::{Journal, Quarantined};
+use crate::blocking::spawn_blocking;
 use crate::clock::{ClockSync, Timestamp};
 use crate::durable;
 use crate::feed::{Feed, Update};
@@ -101,7 +102,7 @@ impl Ledger {
             return Ok(in_memory);
         }
         let (journal, id) = (self.journal.clone(), id.clone());
-        tokio::task::spawn_blocking(move || journal.load(&id))
+        spawn_blocking(move || journal.load(&id))
             .await
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(|problem| {
@@ -113,7 +114,7 @@ impl Ledger {
     /// The unfinished and the last ended operations, newest first: those that are in memory.
     pub fn recent(&self) -> Vec<OperationRecord> {
         let mut records: Vec<_> = self.lock().records.values().cloned().collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.number));
+        records.sort_unstable_by_key(|record| std::cmp::Reverse(record.number));
         records
     }
 
@@ -160,7 +161,7 @@ impl Ledger {
             journal.forget(&surplus);
             stored
         };
-        tokio::task::spawn_blocking(write)
+        spawn_blocking(write)
             .await
             .map_err(|error| error.to_string())
             .and_then(|stored| stored.map_err(|error| error.to_string()))
@@ -241,7 +242,7 @@ impl Ledger {
                 return;
             };
             let (journal, written) = (self.journal.clone(), record.clone());
-            let stored = tokio::task::spawn_blocking(move || journal.store(&written)).await;
+            let stored = spawn_blocking(move || journal.store(&written)).await;
             if !matches!(stored, Ok(Ok(()))) {
                 return;
             }

@@ -11,6 +11,7 @@ use super::power;
 use super::renew;
 use super::restore::{come_up, come_up_on_what_is_there, retreat, settle};
 use super::snapshot::whole;
+use crate::blocking::spawn_blocking;
 use crate::data::exchange::{Exchange, Goal};
 use crate::data::store::Exclusive;
 use crate::data::{self, Control, Interrupted, Staged};
@@ -73,7 +74,7 @@ pub(super) async fn refuse_unended(context: &Context) -> Result<(), Failure> {
         return Ok(());
     };
     let look = move || Exchange::refuse_pending(&store.exchange_journal());
-    match tokio::task::spawn_blocking(look).await {
+    match spawn_blocking(look).await {
         Ok(looked) => looked.map_err(|error| failure_of(&error)),
         Err(error) => Err(Failure::new(Reason::DataFailed, error.to_string())),
     }
@@ -130,7 +131,7 @@ async fn bring_to_its_end(context: &mut Context, found: &Found) -> Result<(), Fa
 /// Whether the data is all of one tree for sure, whatever the journal of the exchange would say.
 async fn is_whole(context: &Context) -> Result<bool, Failure> {
     let root = context.snapshots()?.source.root.clone();
-    let look = tokio::task::spawn_blocking(move || Staged::may_be_torn(&root));
+    let look = spawn_blocking(move || Staged::may_be_torn(&root));
     Ok(matches!(timeout(LOOK, look).await, Ok(Ok(false))))
 }
 

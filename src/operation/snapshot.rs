@@ -14,6 +14,7 @@ use super::progress::{Progressed, first_progress, height};
 use super::snapshots::Snapshots;
 use super::workload::Through;
 use super::{power, prune, upload};
+use crate::blocking::spawn_blocking;
 use crate::clock::Timestamp;
 use crate::data::manifest::{Facts, Timings};
 use crate::data::{self, Control, Cut, Options, Store, Summary, Way};
@@ -83,8 +84,7 @@ pub(super) async fn snapshot(
     if let Progressed::After(first) = progressed {
         let timings = timings(context, Some(first));
         let (store, name) = (store.clone(), name.clone());
-        let amended =
-            tokio::task::spawn_blocking(move || store.amend_timings(&name, timings)).await;
+        let amended = spawn_blocking(move || store.amend_timings(&name, timings)).await;
         if let Ok(Err(error)) = amended {
             tracing::warn!("the timings of the snapshot stay incomplete: {error}");
         }
@@ -296,7 +296,7 @@ async fn recover(context: &mut Context, store: &Store, name: &Name) -> Result<()
 async fn sealed(store: &Store, name: &Name) -> Option<Summary> {
     let (store, name) = (store.clone(), name.clone());
     let read = move || store.get(&name).map(|manifest| Summary::of(&manifest));
-    tokio::task::spawn_blocking(read).await.ok()?.ok()
+    spawn_blocking(read).await.ok()?.ok()
 }
 
 async fn planned(context: &mut Context, cut: Cut, name: &Name) -> Result<(), Failure> {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-
 use super::context::Context;
 use super::labour::failure_of;
 use super::workload::Workload;
+use crate::blocking::spawn_blocking;
 use crate::clock::Timestamp;
 use crate::data::retention::Candidate;
 use crate::data::store::{Space, Stored};

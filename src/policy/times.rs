@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 
+use crate::blocking::spawn_blocking;
 use crate::durable;
 use crate::protocol::{Name, Operation};
 

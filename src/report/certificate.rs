@@ -19,6 +19,7 @@ use rumqttc::tokio_rustls::rustls::{
 use super::credentials::{certificates, client_config, roots};
 use super::dial::dial;
 use super::settings::Settings;
+use crate::blocking::spawn_blocking;
 use crate::clock::Timestamp;
 use crate::config::Mqtt;
 use crate::protocol::Name;
@@ -67,7 +68,7 @@ async fn shake_hands(mqtt: &Mqtt, seen: &Arc<Seen>) -> Result<(), String> {
     let nobody = Name::new("doctor").expect("a name");
     let settings = Settings::new(mqtt, nobody, Vec::new(), 0);
     let (broker, witness) = (settings.broker.clone(), seen.clone());
-    let config = tokio::task::spawn_blocking(move || {
+    let config = spawn_blocking(move || {
         if !settings.broker.tls {
             return Ok(None);
         }

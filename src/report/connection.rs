@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -90,7 +91,8 @@ impl Connection {
         let (hand_over, commands) = mpsc::channel(COMMANDS);
         let over = CancellationToken::new();
         // Not to be aborted: what is being submitted must be submitted to its end.
-        tokio::spawn(desk.work(commands, client.clone(), over.clone()));
+        let work = desk.work(commands, client.clone(), over.clone());
+        tokio::spawn(work.boxed());
         let poller = poll(event_loop, reader, hand_over, tell);
         Self {
             client,
@@ -100,7 +102,7 @@ impl Connection {
             last: 0,
             subscribing: None,
             keep_alive: settings.keep_alive,
-            poller: AbortOnDropHandle::new(tokio::spawn(poller)),
+            poller: AbortOnDropHandle::new(tokio::spawn(poller.boxed())),
             _over: over.drop_guard(),
         }
     }

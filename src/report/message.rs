@@ -103,20 +103,19 @@ impl Message {
 
     /// Marks a sample that waited while the broker was away.
     pub fn mark_historical(&mut self) {
-        if let Ok(mut telemetry) = serde_json::from_slice::<Telemetry>(&self.payload) {
-            telemetry.historical = true;
+        if let Ok(mut telemetry) = serde_json::from_slice::<Value>(&self.payload) {
+            telemetry["historical"] = true.into();
             *self = Self::new(Kind::Telemetry, std::mem::take(&mut self.topic), &telemetry);
         }
     }
 
     /// The same record without what was asked for, where that is what makes it too large.
     pub fn without_output(&self) -> Option<Self> {
-        let mut record: OperationRecord = match self.kind {
+        let mut record: Value = match self.kind {
             Kind::Record(_) => serde_json::from_slice(&self.payload).ok()?,
             _ => return None,
         };
-        record.output.take()?;
-        record.output = Some(Value::String("left out: too large for the broker".into()));
+        *record.get_mut("output")? = "left out: too large for the broker".into();
         Some(Self::new(self.kind.clone(), self.topic.clone(), &record))
     }
 }

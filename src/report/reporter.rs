@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rumqttc::QoS;
 use tokio::sync::{broadcast, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +26,7 @@ use super::shown::Shown;
 use super::signature::TrustedKeys;
 use super::waiting::Waiting;
 use super::{Link, Settings};
+use crate::blocking::spawn_blocking;
 use crate::clock::{ClockSync, Timestamp};
 use crate::feed::Update;
 use crate::operation::Engine;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Link;
+use crate::blocking::spawn_blocking;
 use crate::clock::{ClockSync, Timestamp};
 use crate::feed::Update;
 use crate::operation::Engine;
@@ -108,7 +111,7 @@ impl Pump {
 /// The function that takes samples, or the thread that it is in.
 enum Sampler<F> {
     Ready(F),
-    Away(JoinHandle<(F, Sample)>),
+    Away(BoxFuture<'static, Result<(F, Sample), JoinError>>),
 }
 
 enum Taken {
@@ -124,7 +127,8 @@ impl<F: FnMut() -> Sample + Send + 'static> Sampler<F> {
                 spawn_blocking(move || {
                     let taken = sample();
                     (sample, taken)
-                }),
+                })
+                .boxed(),
                 Taken::Late,
             ),
             Sampler::Away(thread) => (thread, Taken::StillLate),

@@ -226,13 +226,8 @@ fn without_a_configuration_the_validator_is_found_and_remembered() {
     );
     let remembered = std::fs::read_to_string(state.path().join("found.json")).unwrap();
     let remembered: Value = serde_json::from_str(&remembered).unwrap();
-    assert_eq!(
-        remembered[0]["ptn"]["directory"].as_str(),
-        lab.checkout().to_str(),
-        "{remembered}"
-    );
-    assert_eq!(
-        remembered[0]["runtime"]["pm2"]["pm2-home"].as_str(),
-        lab.home().to_str()
-    );
+    let validator = &remembered[0]["validator"][1];
+    let (directory, home) = (&validator["directory"], &validator["pm2-home"]);
+    assert_eq!(directory.as_str(), lab.checkout().to_str(), "{remembered}");
+    assert_eq!(home.as_str(), lab.home().to_str(), "{remembered}");
 }

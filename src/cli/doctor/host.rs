@@ -1,6 +1,7 @@
 //! The host: who it is, its clock, its temperatures, its disks.
 
 use super::Check;
+use crate::blocking::spawn_blocking;
 use crate::config::Config;
 use crate::device::Device;
 use crate::sensor::{Disk, Root, Sample, Sensors};
@@ -23,7 +24,7 @@ pub(super) async fn checks(config: &Config) -> Vec<Check> {
         directories.extend(workload.snapshot.store.clone());
     }
     directories.retain(|directory| directory.is_dir());
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = spawn_blocking(move || {
         let sample = Sensors::new(Root::default(), directories).sample();
         (Device::detect(&Root::default()), sample)
     });

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::client::Client;
 use super::print::{self, Cell, Tone};
 use super::{Exit, Global, credentials};
+use crate::any_error::Outcome;
 use crate::config::{Config, DEFAULT_PATH};
 
 /// Arguments of `ostler doctor`.
@@ -84,7 +85,7 @@ struct Findings {
 }
 
 /// Looks at everything, and tells.
-pub async fn run(_args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(_args: Args, global: &Global) -> Outcome<Exit> {
     let (config, mut checks) = configuration(global);
     // What is wrong with the configuration is among the findings already.
     let socket = global
@@ -164,7 +165,7 @@ fn file(global: &Global) -> PathBuf {
     global.config.clone().unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
-fn tell(findings: &Findings) -> anyhow::Result<()> {
+fn tell(findings: &Findings) -> Outcome<()> {
     let mut rows = Vec::new();
     for check in &findings.checks {
         let verdict = match check.verdict {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Exit, Global, Usage, print, snapshots};
+use crate::any_error::Outcome;
 use crate::data::{Control, Store, Workload};
 use crate::operation;
 use crate::sensor;
@@ -68,7 +69,7 @@ struct Speed {
 }
 
 /// Does what was asked for.
-pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
+pub fn run(args: Args, global: &Global) -> Outcome<Exit> {
     match args.action {
         Action::Take(args) => take::run(args, global),
         Action::List(place) => list(&place, global),
@@ -82,14 +83,14 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<Exit> {
 
 impl Place {
     /// The store that is there: a name that was mistyped makes no new one.
-    fn open(&self) -> anyhow::Result<Store> {
+    fn open(&self) -> Outcome<Store> {
         if !self.store.is_dir() {
-            anyhow::bail!("there is no store at {}", self.store.display());
+            return Err(format!("there is no store at {}", self.store.display()).into());
         }
         self.open_or_make()
     }
 
-    fn open_or_make(&self) -> anyhow::Result<Store> {
+    fn open_or_make(&self) -> Outcome<Store> {
         Ok(Store::open(&self.store)?)
     }
 }
@@ -109,7 +110,7 @@ impl Speed {
     }
 }
 
-fn list(place: &Place, global: &Global) -> anyhow::Result<Exit> {
+fn list(place: &Place, global: &Global) -> Outcome<Exit> {
     let store = place.open()?;
     let list = operation::snapshot_reports(&store, clock_synced())?;
     match global.json {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Place, line};
+use crate::any_error::Outcome;
 use crate::cli::{Exit, Global, print};
 use crate::clock::Timestamp;
 use crate::data::retention::{Candidate, plan};
@@ -34,7 +35,7 @@ pub(super) struct Prune {
 }
 
 /// Removes what the rules do not keep.
-pub(super) fn run(args: Prune, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Prune, global: &Global) -> Outcome<Exit> {
     let store = args.place.open()?;
     let mut control = Control::unlimited();
     let exclusive = store.lock(&mut control)?;

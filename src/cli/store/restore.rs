@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Owner, Place, RESERVE, line};
+use crate::any_error::Outcome;
 use crate::cli::{Exit, Global, Usage, print};
 use crate::data::exchange::Goal;
 use crate::data::in_use::refuse_in_use;
@@ -36,7 +37,7 @@ pub(super) struct Restore {
 }
 
 /// Restores a snapshot.
-pub(super) fn run(args: Restore, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Restore, global: &Global) -> Outcome<Exit> {
     let store = args.place.open()?;
     let live = &args.data;
     let mut control = Control::unlimited();
@@ -46,12 +47,11 @@ pub(super) fn run(args: Restore, global: &Global) -> anyhow::Result<Exit> {
     refuse_in_use(live, &control)?;
     let report = verify(&store, &args.name, Level::L3, &mut control)?;
     if let Some(damage) = report.damages.first() {
-        anyhow::bail!(
+        return Err(format!(
             "snapshot {} is damaged and now marked bad: {}: {}",
-            args.name,
-            damage.path,
-            damage.what
-        );
+            args.name, damage.path, damage.what
+        )
+        .into());
     }
     let staged = Staged::build(
         &exclusive,
@@ -95,7 +95,7 @@ pub(super) fn run(args: Restore, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// Ends an exchange: with the new data, or with the old again.
-pub(super) fn finish(place: &Place, undo: bool, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn finish(place: &Place, undo: bool, global: &Global) -> Outcome<Exit> {
     let store = place.open()?;
     let mut control = Control::unlimited();
     let _exclusive = store.lock(&mut control)?;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::{Owner, Place, RESERVE, Speed, clock_synced, line};
+use crate::any_error::Outcome;
 use crate::cli::{Exit, Global, Usage, print, units};
 use crate::clock::Timestamp;
 use crate::data::{
@@ -51,7 +52,7 @@ pub(super) struct Take {
 struct Wanted(Option<Way>);
 
 /// Takes a snapshot.
-pub(super) fn run(args: Take, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Take, global: &Global) -> Outcome<Exit> {
     let Wanted(way) = args.way;
     if args.warm && way == Some(Way::Hot) {
         let problem = "a hot cut needs no stop: leave out --warm or --way hot";
@@ -120,10 +121,10 @@ fn prompt(line: &str) -> io::Result<()> {
     writeln!(io::stderr(), "{line}")
 }
 
-fn wait_for_enter(line: &str) -> anyhow::Result<()> {
+fn wait_for_enter(line: &str) -> Outcome<()> {
     prompt(line)?;
     if io::stdin().read_line(&mut String::new())? == 0 {
-        anyhow::bail!("the standard input ended before Enter: nothing is taken");
+        return Err("the standard input ended before Enter: nothing is taken".into());
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `ostler store verify`.
 
 use super::{Place, Speed, line};
+use crate::any_error::Outcome;
 use crate::cli::{Exit, Global};
 use crate::data::{Idle, Level, verify};
 use crate::protocol::Name;
@@ -20,7 +21,7 @@ pub(super) struct Verify {
 }
 
 /// Verifies the snapshots that are named, or all that are not marked bad.
-pub(super) fn run(args: Verify, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Verify, global: &Global) -> Outcome<Exit> {
     let store = args.place.open()?;
     let names = match args.names.is_empty() {
         false => args.names,

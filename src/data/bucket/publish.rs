@@ -193,7 +193,7 @@ fn names(directory: &Path) -> Result<Vec<String>, Error> {
         let item = item.map_err(Error::io("list", directory))?;
         names.push(item.file_name().to_string_lossy().into_owned());
     }
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }
 

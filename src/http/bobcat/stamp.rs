@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
-
 use crate::clock::Timestamp;
 
 /// `2022-01-20 18:12:28 +0000 UTC`.
 pub(super) fn stamp(at: Timestamp) -> String {
-    DateTime::from_timestamp(at.unix_seconds(), 0)
-        .unwrap_or_default()
-        .format("%Y-%m-%d %H:%M:%S +0000 UTC")
-        .to_string()
+    let text = at.to_string();
+    let (date, time) = text.split_once('T').unwrap_or_default();
+    // Without the milliseconds.
+    let time = time.split('.').next().unwrap_or_default();
+    format!("{date} {time} +0000 UTC")
 }
 
 /// Seconds since 1970 of a time as Docker writes it; 0 where there is none.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
@@ -126,8 +127,8 @@ pub(in super::super) fn look_around(
         };
         tokio::join!(ports, dig, speed);
     };
-    let stop = hall.stop.clone();
-    tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    let task = hall.stop.clone().run_until_cancelled_owned(task).map(drop);
+    tasks.spawn(task.boxed());
 }
 
 /// The address by which this host is known in its own network.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -164,38 +165,32 @@ impl Engine {
                 .take();
             let Some(receiver) = receiver else { continue };
             let closing = inner.closing.clone();
-            inner.tasks.spawn(
-                inner
-                    .runner
-                    .clone()
-                    .run_lane(lane.workload.clone(), receiver),
-            );
+            let runner = inner.runner.clone();
+            let run = runner.run_lane(lane.workload.clone(), receiver);
+            inner.tasks.spawn(run.boxed());
             let observe = observe::observe(
                 lane.workload.clone(),
                 inner.ledger.clone(),
                 inner.feed.clone(),
                 inner.clock.clone(),
             );
-            inner
-                .tasks
-                .spawn(async move { closing.run_until_cancelled(observe).await });
+            let observe = closing.run_until_cancelled_owned(observe).map(drop);
+            inner.tasks.spawn(observe.boxed());
         }
         let (ledger, closing) = (inner.ledger.clone(), inner.closing.clone());
-        inner.tasks.spawn(async move {
-            let pay = async {
-                loop {
-                    sleep(PAY).await;
-                    ledger.pay().await;
-                }
-            };
-            closing.run_until_cancelled(pay).await
-        });
+        let pay = async move {
+            loop {
+                sleep(PAY).await;
+                ledger.pay().await;
+            }
+        };
+        let pay = closing.run_until_cancelled_owned(pay).map(drop);
+        inner.tasks.spawn(pay.boxed());
         let mut resumed = inner.resumed.lock().unwrap_or_else(PoisonError::into_inner);
         for (workload, id) in resumed.drain(..) {
             let this = self.clone();
-            inner
-                .tasks
-                .spawn(async move { this.resume(&workload, id).await });
+            let resume = async move { this.resume(&workload, id).await };
+            inner.tasks.spawn(resume.boxed());
         }
     }
 

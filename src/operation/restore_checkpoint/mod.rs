@@ -23,6 +23,7 @@ use super::labour::Limits;
 use super::snapshot::{arm, still_stopped, whole};
 use super::validator::Validator;
 use super::{exchanging, power, restore};
+use crate::blocking::spawn_blocking;
 use crate::checkpoint::Target;
 use crate::data::{Control, tree};
 use crate::protocol::{Failure, Found, Reason};
@@ -261,7 +262,7 @@ async fn replace(
 /// Removes what was staged, without a step of its own; the first failure is the one that is told.
 async fn remove(staged: PathBuf) {
     let remove = move || tree::discard(&staged, &mut Control::unlimited());
-    match tokio::task::spawn_blocking(remove).await {
+    match spawn_blocking(remove).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!("what was staged stays until the next restore: {error}"),
         Err(error) => tracing::warn!("what was staged stays until the next restore: {error}"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use nix::unistd::{Uid, User};
+use serde::{Deserialize, Serialize};
 
 use super::house::House;
 use super::list::Entry;
@@ -26,7 +27,8 @@ static LOOKS: LazyLock<Looks> = LazyLock::new(Looks::new);
 const TITLE: &str = ": God Daemon (";
 
 /// A validator in a PM2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Found {
     /// Whose PM2 it is.
     pub user: Name,
@@ -104,7 +106,7 @@ fn daemons() -> Vec<(Name, PathBuf)> {
             Some((Name::new(user.name).ok()?, home))
         })
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.dedup();
     found
 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDateTime;
-
 use crate::clock::Timestamp;
 
 /// A unit's properties, by name. One that this systemd does not know is simply not there.
@@ -37,8 +35,9 @@ impl Properties {
 
     /// A time, as systemd writes it to whoever lives in UTC: `Sat 2026-11-21 03:18:33 UTC`.
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
-        let time = NaiveDateTime::parse_from_str(self.text(name), "%a %Y-%m-%d %H:%M:%S UTC");
-        Timestamp::from_unix_seconds(time.ok()?.and_utc().timestamp())
+        let (_day, time) = self.text(name).split_once(' ')?;
+        let (date, time) = time.strip_suffix(" UTC")?.split_once(' ')?;
+        Timestamp::parse(&format!("{date}T{time}Z"))
     }
 
     /// The program of a command line such as `{ path=/bin/sleep ; argv[]=/bin/sleep 1000 ; … }`.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use self::loops::Loops;
 use self::survey::{Damage, Size, Survey};
 use super::{Finding, Inside, Kind};
+use crate::blocking::spawn_blocking;
 use crate::clock::{ClockSync, Timestamp};
 use crate::protocol::{Health, Part, RunState};
 
@@ -68,7 +69,7 @@ impl Ptn {
     /// Looks through its tree a little further. A disk that hangs holds up one look, and no other is begun meanwhile.
     async fn known(&self) -> Option<Known> {
         let (survey, directory) = (self.survey.clone(), self.directory.clone());
-        let look = tokio::task::spawn_blocking(move || {
+        let look = spawn_blocking(move || {
             let mut survey = survey.try_lock().ok()?;
             survey.look();
             let noted = std::fs::symlink_metadata(directory.join("validation/timestamp.json"));

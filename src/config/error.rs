@@ -55,12 +55,31 @@ impl fmt::Display for Problem {
 
 /// Collects what the checks find, so that all of it is told at once.
 #[derive(Default)]
-pub(super) struct Problems(pub(super) Vec<(String, String)>);
+pub(super) struct Problems(pub(super) Vec<Noted>);
+
+/// What a check has found.
+pub(super) struct Noted {
+    pub key: String,
+    pub what: String,
+    /// Where it stands, in bytes from the beginning, where that is known.
+    pub at: Option<usize>,
+}
 
 impl Problems {
     /// Notes that the key is wrong, and how.
     pub(super) fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
-        self.0.push((key.into(), what.into()));
+        let (key, what) = (key.into(), what.into());
+        self.0.push(Noted {
+            key,
+            what,
+            at: None,
+        });
+    }
+
+    /// The same of what is read just now.
+    pub(super) fn add_at(&mut self, at: usize, key: &str, what: String) {
+        let (key, at) = (key.to_owned(), Some(at));
+        self.0.push(Noted { key, what, at });
     }
 }
 

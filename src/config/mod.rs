@@ -18,6 +18,7 @@ mod http;
 mod mqtt;
 mod pm2;
 mod ptn;
+mod read;
 pub mod reference;
 mod schedule;
 mod seconds;
@@ -42,8 +43,8 @@ pub use commands::Commands;
 pub use cron::Cron;
 pub use device::{Device, Telemetry};
 use document::Document;
-use error::Problems;
 pub use error::{Error, Problem};
+use error::{Noted, Problems};
 pub use harmony::Harmony;
 pub use helium::Helium;
 pub use http::Http;
@@ -109,30 +110,35 @@ impl Config {
     /// Reads and checks a text; `file` is where it comes from, for the messages.
     ///
     /// # Errors
-    /// What is wrong, with line and key. Of syntax and types only the first problem is told, of what is
-    /// wrong beyond them all.
+    /// All that is wrong, with line and key; of the syntax only what comes first. What has to hold between the keys is looked
+    /// at where each of them can be read.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let wrong = |problems| Error::Wrong {
             file: file.to_owned(),
             problems,
         };
         let document = Document::parse(text).map_err(|problem| wrong(vec![problem]))?;
-        let config: Self = document.read().map_err(|problem| wrong(vec![problem]))?;
         let mut found = Problems::default();
-        config.check(&mut found);
+        let config = Self::of(&document.table(), &mut found);
+        found.0.sort_by_key(|noted| noted.at);
+        if let Some(config) = &config {
+            config.check(&mut found);
+        }
         let problems: Vec<_> = found
             .0
             .into_iter()
-            .map(|(key, what)| Problem {
-                line: document.line(&key),
+            .map(|Noted { key, what, at }| Problem {
+                line: match at {
+                    Some(at) => Some(document.line_of(at)),
+                    None => document.line(&key),
+                },
                 key,
                 what,
             })
             .collect();
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(wrong(problems))
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(wrong(problems)),
         }
     }
 

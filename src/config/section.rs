@@ -62,21 +62,28 @@ macro_rules! section {
             }),+];
         }
 
-        impl<'de> serde::Deserialize<'de> for $Name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                // What stands in the file; what does not is filled in below.
-                #[derive(serde::Deserialize)]
-                #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
-                struct Given {
-                    $(#[serde(default)] $field: Option<$Type>),+
-                }
-                let given = Given::deserialize(deserializer)?;
-                Ok(Self {
-                    $($field: match given.$field {
-                        Some(value) => value,
-                        None => section!(@absent $field $($default)?),
-                    }),+
-                })
+        impl $Name {
+            /// From the table that is written; what is not written is filled in.
+            pub(in crate::config) fn of(
+                table: &$crate::config::read::Table<'_>,
+                problems: &mut $crate::config::error::Problems,
+            ) -> Option<Self> {
+                let known = Self::KEYS.iter().map($crate::config::section::Key::name);
+                table.refuse_others(known.collect(), problems);
+                $(let $field: Option<$Type> = match table.get(stringify!($field)) {
+                    Some(place) => $crate::config::read::Read::read(&place, problems),
+                    None => section!(@absent table problems $field $($default)?),
+                };)+
+                Some(Self { $($field: $field?),+ })
+            }
+        }
+
+        impl $crate::config::read::Read for $Name {
+            fn read(
+                place: &$crate::config::read::Place<'_>,
+                problems: &mut $crate::config::error::Problems,
+            ) -> Option<Self> {
+                Self::of(&place.table("a table", problems)?, problems)
             }
         }
     };
@@ -87,12 +94,10 @@ macro_rules! section {
             serde_json::to_value(value).unwrap_or_default()
         })
     };
-    (@absent $field:ident) => {
-        return Err(serde::de::Error::custom(format_args!(
-            "the key `{}` is missing", stringify!($field).replace('_', "-")
-        )))
+    (@absent $table:ident $problems:ident $field:ident) => {
+        $table.lacks(stringify!($field), $problems)
     };
-    (@absent $field:ident $default:expr) => { $default };
+    (@absent $table:ident $problems:ident $field:ident $default:expr) => { Some($default) };
 }
 
 pub(super) use section;

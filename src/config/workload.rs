@@ -11,6 +11,7 @@ use super::harmony::Harmony;
 use super::helium::Helium;
 use super::pm2::Pm2;
 use super::ptn::Ptn;
+use super::read::{Place, Read};
 use super::schedule::Schedule;
 use super::seconds::Seconds;
 use super::section::section;
@@ -96,8 +97,8 @@ impl fmt::Display for Kind {
 }
 
 /// What stops and starts a workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", try_from = "GivenRuntime")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Runtime {
     /// A container of the Docker engine.
     Docker(Docker),
@@ -107,31 +108,29 @@ pub enum Runtime {
     Pm2(Pm2),
 }
 
-/// A runtime as it is written: a table with one of these keys. Serde's own messages about enums are of no help.
-#[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a table such as { docker = { container = \"miner\" } }, { systemd = { unit = \"harmony.service\" } } or { pm2 = { apps = [\"sn8\", \"ptn\"] } }"
-)]
-struct GivenRuntime {
-    docker: Option<Docker>,
-    systemd: Option<Systemd>,
-    pm2: Option<Pm2>,
-}
+/// What a runtime can look like.
+const RUNTIME: &str = "a table such as { docker = { container = \"miner\" } }, { systemd = { unit = \"harmony.service\" } } \
+                       or { pm2 = { apps = [\"sn8\", \"ptn\"] } }";
 
-impl TryFrom<GivenRuntime> for Runtime {
-    type Error = &'static str;
-
-    fn try_from(given: GivenRuntime) -> Result<Self, Self::Error> {
-        match (given.docker, given.systemd, given.pm2) {
-            (Some(docker), None, None) => Ok(Runtime::Docker(docker)),
-            (None, Some(systemd), None) => Ok(Runtime::Systemd(systemd)),
-            (None, None, Some(pm2)) => Ok(Runtime::Pm2(pm2)),
-            (None, None, None) => Err(
+impl Read for Runtime {
+    fn read(place: &Place<'_>, problems: &mut Problems) -> Option<Self> {
+        let table = place.table(RUNTIME, problems)?;
+        let names = ["docker", "systemd", "pm2"];
+        let before = problems.0.len();
+        table.refuse_others(names.map(str::to_owned).into(), problems);
+        let [docker, systemd, pm2] = names.map(|name| table.get(name));
+        match (docker, systemd, pm2) {
+            (Some(docker), None, None) => Read::read(&docker, problems).map(Runtime::Docker),
+            (None, Some(systemd), None) => Read::read(&systemd, problems).map(Runtime::Systemd),
+            (None, None, Some(pm2)) => Read::read(&pm2, problems).map(Runtime::Pm2),
+            // Another name has been told.
+            (None, None, None) if problems.0.len() > before => None,
+            (None, None, None) => table.wrong(
                 "names no runtime: write { docker = { container = \"…\" } }, { systemd = { unit = \"….service\" } } or \
                  { pm2 = { apps = [\"…\"] } }",
+                problems,
             ),
-            (_, _, _) => Err("names two runtimes: a workload has one"),
+            (_, _, _) => table.wrong("names two runtimes: a workload has one", problems),
         }
     }
 }

@@ -45,7 +45,7 @@ fn each_mistake_is_told_with_file_line_and_key() {
         ),
         (
             "[http]\nlisten = \"127.0.0.1:80\"",
-            "ostler.toml:2: http.listen: invalid type: string \"127.0.0.1:80\", expected a sequence",
+            "ostler.toml:2: http.listen: invalid type: string \"127.0.0.1:80\", expected a list",
         ),
         (
             "[http]\nlisten = [\"127.0.0.1\"]",
@@ -84,15 +84,17 @@ fn each_mistake_is_told_with_file_line_and_key() {
             "ostler.toml:3: workload[0].runtime.systemd.unit: the unit `node` does not end in `.service`",
         ),
         (
-            "[[workload]]\nname = \"miner\"\nruntime = { docker = { name = \"miner\" } }",
+            "[[workload]]\nname = \"miner\"\nruntime = { docker = { container = \"miner\", name = \"miner\" } }",
             "ostler.toml:3: workload[0].runtime.docker.name: unknown key `name`, expected `container` or `socket`",
         ),
         (
-            "[[workload]]\nname = \"miner\"\nkind = \"bitcoin\"",
+            "[[workload]]\nname = \"miner\"\nkind = \"bitcoin\"\nruntime = { docker = { container = \"miner\" } }",
             "ostler.toml:3: workload[0].kind: unknown value `bitcoin`, expected one of `helium`, `harmony`, `ptn`, `generic`",
         ),
         (
-            &format!("[[workload]]\nname = \"{long}\""),
+            &format!(
+                "[[workload]]\nname = \"{long}\"\nruntime = {{ docker = {{ container = \"miner\" }} }}"
+            ),
             "ostler.toml:2: workload[0].name: the name",
         ),
     ] {
@@ -100,6 +102,23 @@ fn each_mistake_is_told_with_file_line_and_key() {
         assert!(message.starts_with(told), "{text}\n{message}\n{told}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
+}
+
+#[test]
+fn every_value_that_is_none_is_told_at_once() {
+    let text = "mqtt = 7\n[http]\nlisten = [\"::1\", 8080]\nopen = true\n[[workload]]\nkind = 99999999999999999999\nruntime = { docker = {}, pm2 = {} }\n\n[\"http.names\"]\n";
+    let told = [
+        "8 problems in ostler.toml:",
+        "ostler.toml:1: mqtt: invalid type: integer `7`, expected a table",
+        "ostler.toml:3: http.listen[0]: invalid socket address syntax",
+        "ostler.toml:3: http.listen[1]: invalid type: integer `8080`, expected socket address",
+        "ostler.toml:4: http.open: unknown key `open`, expected one of `listen`, `token-file`, `names`, `socket`",
+        "ostler.toml:5: workload[0]: the key `name` is missing",
+        "ostler.toml:6: workload[0].kind: invalid type: a number out of range, expected one of `helium`, `harmony`, `ptn`, `generic`",
+        "ostler.toml:7: workload[0].runtime: names two runtimes: a workload has one",
+        "ostler.toml:9: http.names: unknown key `http.names`, expected one of `state-dir`, `device`, `mqtt`, `commands`, `telemetry`, `http`, `bobcat`, `workload`",
+    ];
+    assert_eq!(message(text).lines().collect::<Vec<_>>(), told);
 }
 
 #[test]

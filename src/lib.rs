@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod data;
 pub mod device;
 pub mod durable;

@@ -167,11 +167,14 @@ pub(super) async fn end_what_crept_in(
     exchanging::stop_again(context, journal).await
 }
 
-/// Lets a workload run on what is there, where it cannot be stopped: nothing may be moved under it. It was started once: it runs, or is
-/// started again.
+/// Lets a workload run on what is there, where it cannot be stopped: nothing may be moved under it. It was started once:
+/// it runs, or is started again. One of which nobody says that it was started stays as it is.
 pub(super) async fn leave_running(context: &mut Context) -> Result<(), Failure> {
-    context.forget_steps(&["start"]);
-    bring_up(context, START_PATIENCE).await?;
+    let found = context.record.found.as_ref();
+    if found.is_some_and(|found| found.running) {
+        context.forget_steps(&["start"]);
+        bring_up(context, START_PATIENCE).await?;
+    }
     exchanging::disarm(context).await;
     Ok(())
 }

@@ -232,6 +232,34 @@ fn standing(engine: &Engine, container: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_successor_that_gets_the_place_again_gets_the_restart_policy_again() {
+    let engine = Engine::shared();
+    let docker = polite("again");
+    engine.docker(&["update", "--restart", "on-failure:3", "again"]);
+    let renewal = docker.renewal().unwrap();
+    renewal.prepare().await.unwrap();
+    let of = |name: &str| {
+        let format = "{{.Id}} {{json .HostConfig.RestartPolicy}}";
+        let answer = engine.docker(&["inspect", "--format", format, name]);
+        let (id, policy) = answer.split_once(' ').unwrap();
+        (id.to_owned(), policy.to_owned())
+    };
+    let (before, policy) = of("again");
+    let (successor, _) = of("again.ostler-new");
+    let never = policy.replace("on-failure", "no").replace('3', "0");
+
+    assert!(renewal.forward(GRACE).await.unwrap());
+    assert!(renewal.back(GRACE).await.unwrap());
+    assert_eq!(of("again"), (before.clone(), policy.clone()));
+    assert_eq!(of("again.ostler-new"), (successor.clone(), never.clone()));
+
+    assert!(renewal.forward(GRACE).await.unwrap());
+    assert_eq!(of("again"), (successor, policy));
+    assert_eq!(of("again.ostler-old"), (before, never));
+    assert!(renewal.tidy().await.unwrap());
+}
+
+#[tokio::test]
 async fn a_successor_that_gave_its_place_back_is_not_started_with_the_engine() {
     let engine = Engine::start();
     let run = ["--restart", "always", IMAGE, "sh", "-c", POLITE];

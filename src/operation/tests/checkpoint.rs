@@ -3,6 +3,7 @@
 mod backups;
 mod conditions;
 mod earlier;
+mod meanwhile;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -185,14 +185,6 @@ async fn a_dry_run_of_a_pruning_makes_no_store() {
     assert!(!inn.path("store").exists());
 }
 
-fn staged(inn: &Inn) -> Vec<PathBuf> {
-    let entries = fs::read_dir(inn.path(".")).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .filter(|path| path.to_string_lossy().contains("staged"))
-        .collect()
-}
-
 #[tokio::test]
 async fn what_was_staged_does_not_outlive_a_restore_that_fails() {
     for arms in [false, true] {
@@ -207,7 +199,7 @@ async fn what_was_staged_does_not_outlive_a_restore_that_fails() {
         engine.submit(restore("a", false)).await;
         let record = ended(&engine, "a").await;
         assert_eq!(record.state, State::Failed, "{arms}: {record:?}");
-        assert_eq!(staged(&inn), [""; 0].map(PathBuf::from), "{arms}");
+        assert_eq!(inn.staged(), [""; 0].map(PathBuf::from), "{arms}");
         assert_eq!(fs::read(inn.path("data/file")).unwrap(), b"changed");
         let seen = inn
             .fake

@@ -32,6 +32,12 @@ pub struct FakeState {
     pub stop_takes: Duration,
     /// The next stop is given up by its asker, and done so long after that.
     pub stop_lands_after: Option<Duration>,
+    /// Somebody's stop has left processes of it: the next one ends them.
+    pub left_over: bool,
+    /// While this is so, it cannot be stopped.
+    pub unstoppable: Option<Box<dyn Fn() -> bool + Send>>,
+    /// While this is so, nobody says how it is.
+    pub unseen: Option<Box<dyn Fn() -> bool + Send>>,
     /// In this run it ends, after it was seen running so often.
     pub ends_in_run: Option<(u32, u32)>,
     /// Where it is seen stopped next, something has started it again, as a timer, a program or a person would.
@@ -60,6 +66,10 @@ pub fn refused() -> Error {
     }
 }
 
+fn is_so(when: &Option<Box<dyn Fn() -> bool + Send>>) -> bool {
+    when.as_ref().is_some_and(|when| when())
+}
+
 impl Fake {
     pub fn running() -> Self {
         let fake = Self::default();
@@ -70,7 +80,7 @@ impl Fake {
     /// What others have done to it by now.
     fn meanwhile(&self) {
         self.with(|state| {
-            if state.starts_when.as_ref().is_some_and(|when| when()) {
+            if is_so(&state.starts_when) {
                 state.starts_when = None;
                 (state.running, state.run) = (true, state.run + 1);
             }
@@ -90,7 +100,11 @@ impl Runtime for Fake {
 
     async fn inspect(&self) -> Result<Inspection, Error> {
         self.meanwhile();
-        if let Some(error) = self.with(|state| state.inspect_errors.pop_front()) {
+        let error = self.with(|state| match is_so(&state.unseen) {
+            true => Some(refused()),
+            false => state.inspect_errors.pop_front(),
+        });
+        if let Some(error) = error {
             return Err(error);
         }
         let (state, run) = self.with(|state| {
@@ -104,7 +118,7 @@ impl Runtime for Fake {
                 }
                 _ => {}
             }
-            let crashes = state.crashes.as_ref().is_some_and(|crashes| crashes());
+            let crashes = is_so(&state.crashes);
             let now = match (state.running, crashes) {
                 (true, true) => RunState::Restarting,
                 (true, false) => RunState::Running,
@@ -153,7 +167,8 @@ impl Runtime for Fake {
         }
         self.with(|state| match state.stop_errors.pop_front() {
             Some(error) => Err(error),
-            None if !state.running => Ok(Stopped::Already),
+            None if is_so(&state.unstoppable) => Err(refused()),
+            None if !state.running && !std::mem::take(&mut state.left_over) => Ok(Stopped::Already),
             None => {
                 state.running = false;
                 state.stops += 1;

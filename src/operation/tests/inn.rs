@@ -121,13 +121,27 @@ impl Inn {
         engine
     }
 
-    /// Somebody starts the workload once the operation `a` has begun this step.
-    pub fn starts_at(&self, step: &str) {
+    /// Whether the operation `a` has begun this step.
+    pub fn has_begun(&self, step: &str) -> impl Fn() -> bool + Send + use<> {
         let record = self.path("state/operations/a.json");
         let name = format!("\"{step}\"");
-        let begun = move || fs::read_to_string(&record).is_ok_and(|text| text.contains(&name));
+        move || fs::read_to_string(&record).is_ok_and(|text| text.contains(&name))
+    }
+
+    /// Somebody starts the workload as soon as it has.
+    pub fn starts_at(&self, step: &str) {
+        let begun = self.has_begun(step);
         self.fake
             .with(|state| state.starts_when = Some(Box::new(begun)));
+    }
+
+    /// What lies beside the data, to take its place or having had it.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.root.path()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.to_string_lossy().contains("staged"))
+            .collect()
     }
 
     pub fn latest(&self) -> String {

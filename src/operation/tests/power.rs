@@ -183,6 +183,27 @@ async fn a_stop_that_fails_still_leaves_the_workload_running() {
     assert!(fake.with(|state| state.running));
 }
 
+/// It ran no more: an engine that goes away after the stop is not waited for as if it had.
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_only_ended_what_a_stop_had_left_is_not_the_end_of_a_run() {
+    // (whether it runs or only something of it is left, how the restart ends)
+    for (running, state) in [(false, State::Failed), (true, State::Succeeded)] {
+        let directory = tempfile::tempdir().unwrap();
+        let fake = Fake::default();
+        fake.with(|fake| {
+            (fake.running, fake.left_over) = (running, !running);
+            fake.start_errors.push_back(unresponsive());
+        });
+        let engine = started(directory.path(), &fake).await;
+        engine.submit(restart("one")).await;
+        let record = ended(&engine, "one").await;
+        assert_eq!(record.state, state, "{record:?}");
+        assert_eq!(record.found.unwrap().running, running);
+        let seen = fake.with(|fake| (fake.running, fake.stops));
+        assert_eq!(seen, (running, 1));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_that_comes_to_something_after_it_was_given_up_does_not_last() {
     let directory = tempfile::tempdir().unwrap();

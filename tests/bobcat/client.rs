@@ -1,5 +1,6 @@
 //! The client that owners use, from PyPI and unmodified: every one of its commands, and its autopilot.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -9,24 +10,28 @@ use serde_json::{Value, json};
 use crate::registry::Registry;
 use crate::town::{MINER, Plan, Town, engine};
 
-/// The last release.
-const CLIENT: &str = "bobcat-miner==0.16.6";
+/// Its last release, and the releases of all that it needs: one that comes out tomorrow changes nothing here.
+const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// The program, in an environment of its own that is made once and kept below `target/`.
 fn bobcat() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bobcat-miner");
-        let program = directory.join("bin/bobcat");
-        if !program.exists() {
-            // One that was left half made is made anew: the program comes last.
+        // It comes last, so that one that was left half made, or is of other releases, is made anew.
+        let complete = directory.join("complete");
+        let requirements =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bobcat/requirements.txt");
+        if fs::read_to_string(&complete).ok().as_deref() != Some(REQUIREMENTS) {
             run(Command::new("python3")
                 .args(["-m", "venv", "--clear"])
                 .arg(&directory));
             run(Command::new(directory.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", CLIENT]));
+                .args(["-m", "pip", "install", "--quiet", "--requirement"])
+                .arg(&requirements));
+            fs::copy(requirements, complete).unwrap();
         }
-        program
+        directory.join("bin/bobcat")
     })
 }
 

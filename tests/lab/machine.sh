@@ -84,8 +84,10 @@ packaging/build-tarball "$(uname -m)-unknown-linux-musl" --program "$program" --
 cp "$node" "$work/in/testnode"
 
 # PM2 as Debian's own npm installs it for all users, below /usr/local. That npm is hundreds of packages, so they are put over the root once, and
-# what it has installed is kept. It trusts whom this host trusts.
-pm2=$cache/$suite-pm2-$(constant pm2 VERSION)-1
+# what it has installed is kept. It trusts whom this host trusts. npm heeds no lock where it installs for all users, so here it installs where it
+# would, and its link is made by hand.
+locked=tests/lab/pm2
+pm2=$cache/$suite-pm2-$(cat "$locked/"package{,-lock}.json | sha256sum | head -c 12)-1
 flock "$lock"
 if [[ ! -e $pm2 ]]; then
     over=$work/npm
@@ -100,8 +102,11 @@ if [[ ! -e $pm2 ]]; then
     {
         chroot "$over/root" apt-get -q update
         chroot "$over/root" apt-get -q -y --no-install-recommends install npm
+        cp "$locked/"package{,-lock}.json "$over/root/usr/local/lib/"
         chroot "$over/root" env npm_config_cafile=/etc/trusted.pem \
-            npm install --global --no-audit --no-fund --ignore-scripts "pm2@$(constant pm2 VERSION)"
+            npm ci --prefix /usr/local/lib --no-audit --no-fund --ignore-scripts
+        rm "$over/root/usr/local/lib/"package{,-lock}.json
+        ln -s ../lib/node_modules/pm2/bin/pm2 "$over/root/usr/local/bin/pm2"
     } >"$work/npm.log" 2>&1 </dev/null || { cat "$work/npm.log" >&2; exit 1; }
     rm -rf "$pm2.partial"
     cp -a "$over/upper/usr/local" "$pm2.partial"

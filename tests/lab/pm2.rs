@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The newest when this was written.
-const VERSION: &str = "7.0.4";
+/// What npm installs: the newest PM2 when this was written, and the releases of all that it needs.
+const PACKAGES: [(&str, &str); 2] = [
+    ("package.json", include_str!("pm2/package.json")),
+    ("package-lock.json", include_str!("pm2/package-lock.json")),
+];
 
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -326,29 +329,33 @@ pub fn installed() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
         let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let place = below.join(format!("pm2-{VERSION}"));
-        // Whole where it is there, and inside a machine nothing can be written here.
-        if place.exists() {
+        let place = below.join("pm2");
+        // Whole where it is there: it gets its name last.
+        let is_installed = || {
+            PACKAGES.iter().all(|(name, text)| {
+                fs::read_to_string(place.join(name)).ok().as_deref() == Some(text)
+            })
+        };
+        // Inside a machine nothing can be written here.
+        if is_installed() {
             return place;
         }
         let lock = File::create(below.join("pm2.lock")).unwrap();
         lock.lock().unwrap();
-        if !place.exists() {
-            let partial = below.join(format!("pm2-{VERSION}.partial"));
-            let _ = fs::remove_dir_all(&partial);
+        if !is_installed() {
+            let partial = below.join("pm2.partial");
+            for old in [&partial, &place] {
+                let _ = fs::remove_dir_all(old);
+            }
             fs::create_dir(&partial).unwrap();
+            for (name, _) in PACKAGES {
+                let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/pm2");
+                fs::copy(source.join(name), partial.join(name)).unwrap();
+            }
             let mut npm = Command::new("npm");
-            npm.args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "--prefix",
-            ])
-            .arg(&partial)
-            .arg(format!("pm2@{VERSION}"))
-            .current_dir(&partial)
-            .stdin(Stdio::null());
+            npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+                .current_dir(&partial)
+                .stdin(Stdio::null());
             run(&mut npm);
             fs::rename(&partial, &place).unwrap();
         }

@@ -62,7 +62,7 @@ mkdir -p "$cache"
 exec {lock}>"$cache/lock"
 flock "$lock"
 if [[ ! -e $root ]]; then
-    rm -rf "$root.partial"
+    tests/lab/discard "$root.partial"
     debootstrap --variant=minbase --include="$packages" "$suite" "$root.partial" >"$work/debootstrap" 2>&1 ||
         { cat "$work/debootstrap" >&2; exit 1; }
     mv "$root.partial" "$root"

@@ -305,7 +305,11 @@ fn root() -> PathBuf {
         lock.lock().expect("the cache's lock");
         if !root.exists() {
             let partial = cache.join(format!("{SUITE}-{VERSION}.partial"));
-            let _ = fs::remove_dir_all(&partial);
+            // One that was killed has left its mounts.
+            let discarded = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/discard"))
+                .arg(&partial)
+                .status();
+            assert!(discarded.expect("tests/lab/discard").success());
             let made = Command::new("debootstrap")
                 .args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE])
                 .arg(&partial)

@@ -170,7 +170,7 @@ impl Herd {
         assert_eq!(active, "active", "{record}\n{}", self.agent.log());
         let node = Pid::from_raw(pid.parse().unwrap());
         freeze(node);
-        let head = self.witness.head(&self.data());
+        let head = self.witness.head_of_running(&self.data());
         kill(node, Signal::SIGCONT).unwrap();
         assert!(head.is_ok(), "{head:?} {record}");
     }

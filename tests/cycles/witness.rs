@@ -52,8 +52,21 @@ impl Witness {
 
     /// Has the engine open a copy of a tree and read all of it, with checksums, chain and total: the head.
     pub fn head(&self, tree: &Path) -> Result<i64, String> {
+        self.read(tree, Engine::verify)
+    }
+
+    /// The same of a tree in which an engine was at work a moment ago: it may have written half of a record.
+    pub fn head_of_running(&self, tree: &Path) -> Result<i64, String> {
+        self.read(tree, Engine::verify_hot)
+    }
+
+    fn read(
+        &self,
+        tree: &Path,
+        verify: fn(Engine, &Path) -> Result<i64, String>,
+    ) -> Result<i64, String> {
         private_copy(tree, &self.scratch);
-        let head = self.engine.verify(&self.scratch);
+        let head = verify(self.engine, &self.scratch);
         fs::remove_dir_all(&self.scratch).unwrap();
         head
     }

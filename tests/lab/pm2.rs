@@ -131,6 +131,10 @@ impl Pm2 {
 
     /// Runs `pm2` as the user would.
     pub fn try_pm2(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let programs = self.directory.join("node_modules/.bin");
         let mut command = Command::new(self.program());
         command
@@ -149,7 +153,7 @@ impl Pm2 {
         if self.uid != 0 {
             command.uid(self.uid).gid(self.uid);
         }
-        command.output().unwrap()
+        command
     }
 
     /// The same; it must succeed.
@@ -162,10 +166,21 @@ impl Pm2 {
     /// Starts the updater as its instructions say, waits until the validator runs, and saves the list.
     pub fn start_validator(&self) {
         let before = self.starts();
+        // The daemon, and what it starts for itself, works elsewhere than the apps: see [`Pm2::processes`].
+        let elsewhere = self
+            .command(&["ping"])
+            .current_dir(&self.directory)
+            .output();
+        assert!(elsewhere.unwrap().status.success());
         self.pm2(&["start", "run.sh", "--name", "sn8", "--", "--netuid", "8"]);
         self.wait_until("ptn runs", |pm2| {
             // PM2 calls online what it has only just executed.
             pm2.starts() > before && pm2.status("ptn") == "online"
+        });
+        // What it called to start it may not have ended yet, and is no process of either app.
+        self.wait_until("the updater only waits", |pm2| {
+            let mut processes = pm2.processes().into_iter();
+            !processes.any(|pid| command_line(pid).contains("bin/pm2 "))
         });
         self.pm2(&["save"]);
     }
@@ -198,6 +213,15 @@ impl Pm2 {
             .as_str()
             .unwrap_or("missing")
             .to_owned()
+    }
+
+    /// Whether the updater and the validator run, by one question.
+    pub fn both_run(&self) -> bool {
+        let apps = self.apps();
+        ["sn8", "ptn"].into_iter().all(|name| {
+            apps.iter()
+                .any(|app| app["name"] == name && app["pm2_env"]["status"] == "online")
+        })
     }
 
     /// How often the validator was started.
@@ -301,6 +325,12 @@ impl Drop for Pm2 {
 
 /// In the environment of every app here; it must never be seen anywhere else.
 pub const SECRET: &str = "a-key-that-nobody-may-see";
+
+/// The words of a process's command, for people; none where there is no such process.
+pub fn command_line(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
+}
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();

@@ -140,7 +140,8 @@ async fn apps_whose_daemon_was_killed_are_stopped_before_it_comes_back() {
         driver.stop(Duration::from_secs(1)).await.unwrap(),
         Stopped::Killed
     );
-    assert_eq!(lab.processes(), [0; 0]);
+    let left: Vec<_> = lab.processes().into_iter().map(lab::command_line).collect();
+    assert_eq!(left, [""; 0]);
     assert!(driver.start().await.unwrap());
     reach(&driver, all_run).await;
 }

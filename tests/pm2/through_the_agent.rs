@@ -123,9 +123,7 @@ fn a_validator_runs_again_however_the_agent_is_killed_in_a_restart() {
         agent.start();
         let record = agent.wait_for(id);
         assert_eq!(record["state"], "succeeded", "{record}");
-        lab.wait_until("it runs", |lab| {
-            lab.status("sn8") == "online" && lab.status("ptn") == "online"
-        });
+        lab.wait_until("it runs", |lab| lab.both_run());
         assert!(agent.terminate().success());
     }
     assert!(lab.daemon().is_some(), "it does not go with the agent");

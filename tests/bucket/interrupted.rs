@@ -34,37 +34,44 @@ fn whatever_is_named_is_there(inn: &Inn) {
 }
 
 #[test]
-fn an_upload_can_be_killed_at_each_of_its_calls_and_is_continued() {
-    for after in [false, true] {
-        let mut kills = 0;
-        for at in 1.. {
-            let inn = Inn::new(150);
-            inn.take("first");
-            inn.upload(&inn.bucket(), "first").unwrap();
-            inn.grow(60);
-            inn.take("second");
-            let outcome = inn.upload(&killed(&inn, at, after), "second");
-            whatever_is_named_is_there(&inn);
-            let before = inn.objects();
-            let sent = inn.upload(&inn.bucket(), "second").unwrap();
-            let new = inn.objects().len() - before.len();
-            assert_eq!(
-                sent.sent, new,
-                "only what was missing is sent, killed at {at}"
-            );
-            let store = inn.empty_store();
-            fetch(&inn.bucket(), &store, None).unwrap();
-            assert_eq!(
-                picture(&data_of(&store, "second")),
-                picture(&data_of(&inn.store, "second"))
-            );
-            if outcome.is_ok() {
-                break;
-            }
-            kills += 1;
+fn an_upload_can_be_killed_as_each_of_its_calls_begins_and_is_continued() {
+    an_upload_is_continued(false);
+}
+
+#[test]
+fn an_upload_can_be_killed_as_each_of_its_calls_has_ended_and_is_continued() {
+    an_upload_is_continued(true);
+}
+
+fn an_upload_is_continued(after: bool) {
+    let mut kills = 0;
+    for at in 1.. {
+        let inn = Inn::new(150);
+        inn.take("first");
+        inn.upload(&inn.bucket(), "first").unwrap();
+        inn.grow(60);
+        inn.take("second");
+        let outcome = inn.upload(&killed(&inn, at, after), "second");
+        whatever_is_named_is_there(&inn);
+        let before = inn.objects();
+        let sent = inn.upload(&inn.bucket(), "second").unwrap();
+        let new = inn.objects().len() - before.len();
+        assert_eq!(
+            sent.sent, new,
+            "only what was missing is sent, killed at {at}"
+        );
+        let store = inn.empty_store();
+        fetch(&inn.bucket(), &store, None).unwrap();
+        assert_eq!(
+            picture(&data_of(&store, "second")),
+            picture(&data_of(&inn.store, "second"))
+        );
+        if outcome.is_ok() {
+            break;
         }
-        assert!(kills >= 8, "{kills}");
+        kills += 1;
     }
+    assert!(kills >= 8, "{kills}");
 }
 
 /// As it is when the power goes while objects are on their way: some are there, one is half there.

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn a_restore_that_is_killed_at_any_step_leaves_one_whole_state_and_a_validator_that_runs() {
     let lab = Pm2::new();
-    let mut agent = start(&lab, "");
+    // Nothing here crashes.
+    let mut agent = start_with(&lab, "", "crash-window = 1\n");
     let (tree, old, new) = (
         lab.checkout().join("validation"),
         lab.path("old"),
@@ -55,9 +56,7 @@ fn a_restore_that_is_killed_at_any_step_leaves_one_whole_state_and_a_validator_t
         let record = agent.wait_for(&id);
         let said = format!("{id}: {record}\n{}", agent.log());
 
-        lab.wait_until("both run", |lab| {
-            lab.status("sn8") == "online" && lab.status("ptn") == "online"
-        });
+        lab.wait_until("both run", |lab| lab.both_run());
         assert_eq!(lab.apps().len(), 2, "{said}");
         let backups = lab.checkout().join("backups");
         let backups: Vec<_> = fs::read_dir(backups).into_iter().flatten().collect();

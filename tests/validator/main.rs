@@ -34,7 +34,7 @@ fn checkpoint() -> PathBuf {
 
 /// A validator that runs on an old state under PM2, and the agent that looks after it.
 fn start(lab: &Pm2, more: &str) -> Agent {
-    start_with(lab, more, "")
+    start_with(lab, more, "crash-window = 4\n")
 }
 
 /// The same with more settings of the validator.
@@ -58,9 +58,10 @@ fn start_with(lab: &Pm2, more: &str, of_validator: &str) -> Agent {
     );
     lab.own(&checkout);
     lab.start_validator();
-    let workload = lab.config("grace = 20\nready-timeout = 60");
+    // What ignores SIGINT ignores it however long it is waited for, and PM2 gives everything else 1.6 s.
+    let workload = lab.config("grace = 5\nready-timeout = 60");
     let mut agent = Agent::new(&format!(
-        "{more}\n{workload}crash-window = 4\nreserve-mib = 1\n{of_validator}"
+        "{more}\n{workload}reserve-mib = 1\n{of_validator}"
     ));
     agent.start();
     agent
@@ -111,9 +112,7 @@ fn the_validator_of_another_user_is_restored_and_stays_theirs() {
     let (record, status) = restore(&agent, &[]);
     assert_eq!(status, 0, "{record}\n{}", agent.log());
     assert!(is_new(&lab));
-    lab.wait_until("both run", |lab| {
-        lab.status("sn8") == "online" && lab.status("ptn") == "online"
-    });
+    lab.wait_until("both run", |lab| lab.both_run());
     assert_eq!(lab.starts(), 2, "started once, by the updater alone");
     let companion = &record["output"]["companions"][0];
     assert_eq!(companion["file"], "perf_ledger_eliminations.json");
@@ -140,7 +139,11 @@ fn the_validator_of_another_user_is_restored_and_stays_theirs() {
 fn a_checkpoint_that_its_user_drops_is_restored() {
     let lab = Pm2::of_nobody();
     let drop = lab.path("dropped");
-    let agent = start_with(&lab, "", &format!("drop-directory = {drop:?}\n"));
+    let agent = start_with(
+        &lab,
+        "",
+        &format!("crash-window = 1\ndrop-directory = {drop:?}\n"),
+    );
     fs::create_dir(&drop).unwrap();
     fs::copy(checkpoint(), drop.join("today.json.gz")).unwrap();
     lab.own(&drop);
@@ -180,9 +183,7 @@ fn a_validator_that_cannot_live_with_the_new_state_gets_the_old_one_back() {
         // It failed, and the validator is in service.
         assert_eq!(status, 1, "{record}");
         assert!(!is_new(&lab) && !lab.checkout().join("backups/.ostler-probe").exists());
-        lab.wait_until("both run", |lab| {
-            lab.status("sn8") == "online" && lab.status("ptn") == "online"
-        });
+        lab.wait_until("both run", |lab| lab.both_run());
     }
     // What runs now ignores SIGINT and has left a process behind; that alone keeps nobody from a restore.
     lab.behave("stubborn");
@@ -215,7 +216,7 @@ fn a_signed_command_over_mqtt_fetches_and_restores_it_and_an_unsigned_one_does_n
             broker.port,
             keys.path().join("public")
         ),
-        &format!("ca-file = {:?}\n", server.ca_file()),
+        &format!("crash-window = 1\nca-file = {:?}\n", server.ca_file()),
     );
     agent.wait_until("it has subscribed", |_| broker.logged(&["SUBACK"]) > 0);
     let publish = |message: &str| {

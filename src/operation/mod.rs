@@ -10,6 +10,7 @@ mod arguments;
 mod at_work;
 mod chain_snapshot;
 mod choice;
+mod confirm;
 mod context;
 mod device_lane;
 mod engine;

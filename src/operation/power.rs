@@ -9,11 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use super::arguments::Arguments;
 use super::context::{Context, Did, FIRST_PAUSE, LONGEST_PAUSE, failure_of, retry};
-use super::exchanging;
-use super::workload::{Through, Workload};
-use crate::protocol::{Failure, Found, Health, Reason, RunState, Step, StepState, SyncState};
+use super::workload::Workload;
+use super::{confirm, exchanging};
+use crate::protocol::{Failure, Found, Reason, Step, StepState};
 use crate::runtime::{self, Runtime, Stopped};
-use crate::workload::Finding;
 
 /// How long a runtime that went away is waited for, to start again what was stopped. A workload must not
 /// stay stopped because its engine was away for an hour; the record shows the operation running meanwhile.
@@ -29,11 +28,8 @@ const LEAST_TRIES: u32 = 5;
 /// The same after an interruption and around a boot: a disk or a device of it may come late.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(600);
 
-/// How often the probe is asked while a workload comes up, and whether a stop that was given up has come to something.
-const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long a workload that cannot be asked how it is has to run on data that is new to it: most that crash do so at once.
-const SETTLED: Duration = Duration::from_secs(3);
+/// How often it is asked whether a stop that was given up has come to something.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts the workload and waits until it answers.
 pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
@@ -43,7 +39,7 @@ pub(super) async fn start(context: &mut Context) -> Result<(), Failure> {
         return plan(context, &found, &["start", "confirm"]);
     }
     bring_up(context, Duration::ZERO).await?;
-    confirm(context).await
+    confirm::confirm(context).await
 }
 
 /// Stops the workload; it stays stopped.
@@ -103,7 +99,7 @@ pub(super) async fn restart(context: &mut Context, grace: Option<Duration>) -> R
     };
     let started = bring_up(context, patience).await;
     stopped.and(started)?;
-    confirm(context).await
+    confirm::confirm(context).await
 }
 
 fn plan(context: &mut Context, found: &Found, steps: &[&str]) -> Result<(), Failure> {
@@ -292,7 +288,7 @@ async fn outlast_stop(runtime: &dyn Runtime, found: &Found, grace: Duration, pat
             // Stopped, or started by somebody: the stop is over. Of an error the start will tell.
             Ok(_) | Err(_) => return,
         }
-        sleep(CONFIRM_PAUSE).await;
+        sleep(LOOK_PAUSE).await;
     }
 }
 
@@ -339,110 +335,5 @@ async fn begin_within(
             }
             Err(error) => return Err(failure_of(error)),
         }
-    }
-}
-
-pub(super) async fn confirm(context: &mut Context) -> Result<(), Failure> {
-    let workload = context.workload.clone();
-    context.step("confirm", until_it_answers(&workload)).await
-}
-
-/// The same on data that was exchanged: what cannot be asked how it is has to stay up for a while, in one run.
-pub(super) async fn confirm_it_stays(context: &mut Context) -> Result<(), Failure> {
-    let workload = context.workload.clone();
-    let stays = async {
-        let answered = until_it_answers(&workload).await?;
-        match workload.kind.is_asked() {
-            true => Ok(answered),
-            false => stays_up(&workload).await,
-        }
-    };
-    context.step("confirm", stays).await
-}
-
-/// Looks at a workload that was just seen to run until it has done so for [`SETTLED`].
-async fn stays_up(workload: &Workload) -> Result<Did, Failure> {
-    let begun = Instant::now();
-    let mut run = None;
-    loop {
-        let now = match workload.runtime.inspect().await {
-            Ok(now) => now,
-            // That nobody can say is no word against it.
-            Err(error) if begun.elapsed() + CONFIRM_PAUSE > SETTLED + workload.times().ready => {
-                return Err(failure_of(error));
-            }
-            Err(_) => {
-                sleep(CONFIRM_PAUSE).await;
-                continue;
-            }
-        };
-        let first = run.get_or_insert_with(|| now.run.clone());
-        if now.state != RunState::Running || now.run != *first {
-            let message = format!(
-                "{} did not stay up: it ended within {} s of its start. See its log: ostler logs {}",
-                workload.name,
-                SETTLED.as_secs(),
-                workload.name
-            );
-            return Err(Failure::new(Reason::NotReady, message));
-        }
-        if begun.elapsed() >= SETTLED {
-            return Ok(Did {
-                changed: false,
-                detail: Some(format!("it has run for {} s", SETTLED.as_secs())),
-            });
-        }
-        sleep(CONFIRM_PAUSE).await;
-    }
-}
-
-/// Whether a workload that is not where it should be yet has said so itself.
-fn answers(finding: &Finding) -> bool {
-    let state = finding.standing.map(|standing| standing.state);
-    !matches!(state, Some(SyncState::Down | SyncState::Unclear))
-}
-
-async fn until_it_answers(workload: &Workload) -> Result<Did, Failure> {
-    let begun = Instant::now();
-    let ready = workload.times().ready;
-    loop {
-        let lacking = match workload.runtime.inspect().await {
-            Ok(inspection) if inspection.state == RunState::Running => {
-                let finding = workload
-                    .kind
-                    .probe(&Through(&*workload.runtime, &inspection.parts))
-                    .await;
-                match finding.health {
-                    Health::Healthy => return Ok(Did::default()),
-                    // One that crashes at its start has begun to start, too.
-                    Health::Starting if answers(&finding) => return Ok(Did::default()),
-                    Health::Starting | Health::Degraded | Health::Failing | Health::Unknown => {
-                        finding
-                            .reason
-                            .unwrap_or_else(|| "its probe finds it unwell".to_owned())
-                    }
-                }
-            }
-            Ok(inspection) => {
-                let why = inspection
-                    .reason
-                    .map(|reason| format!(": {reason}"))
-                    .unwrap_or_default();
-                format!("it is {}{why}", inspection.state)
-            }
-            Err(error) => error.to_string(),
-        };
-        if begun.elapsed() + CONFIRM_PAUSE > ready {
-            return Err(Failure::new(
-                Reason::NotReady,
-                format!(
-                    "{} was started, but does not answer within {} s: {lacking}. See its log: ostler logs {}",
-                    workload.name,
-                    ready.as_secs(),
-                    workload.name
-                ),
-            ));
-        }
-        sleep(CONFIRM_PAUSE).await;
     }
 }

@@ -11,7 +11,7 @@ use super::resync::replaced;
 use super::snapshot::{arm, still_stopped, whole};
 use super::snapshots::Snapshots;
 use super::upload::tell;
-use super::{arguments, exchanging, fetch, power};
+use super::{arguments, confirm, exchanging, fetch, power};
 use crate::data::exchange::Exchange;
 use crate::data::place::Method;
 use crate::data::store::Exclusive;
@@ -276,7 +276,7 @@ pub(super) async fn come_up(context: &mut Context, found: &Found) -> Result<(), 
     }
     exchanging::disarm(context).await;
     match found.running {
-        true => power::confirm(context).await,
+        true => confirm::confirm(context).await,
         false => Ok(()),
     }
 }
@@ -288,7 +288,7 @@ async fn come_up_to_stay(context: &mut Context, found: &Found) -> Result<(), Fai
     }
     exchanging::disarm(context).await;
     match found.running {
-        true => power::confirm_it_stays(context).await,
+        true => confirm::confirm_it_stays(context).await,
         false => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use super::labour::Limits;
 use super::progress::{Progressed, first_progress, height};
 use super::snapshots::Snapshots;
 use super::workload::Through;
-use super::{power, prune, upload};
+use super::{confirm, power, prune, upload};
 use crate::blocking::spawn_blocking;
 use crate::clock::Timestamp;
 use crate::data::manifest::{Facts, Timings};
@@ -261,7 +261,7 @@ async fn come_back(context: &mut Context, found: &Found) -> Result<(), Failure> 
     if found.running && context.has_begun("arm") {
         power::bring_up(context, power::START_PATIENCE).await?;
         let _ = context.workload.runtime.disarm().await;
-        power::confirm(context).await?;
+        confirm::confirm(context).await?;
     }
     context.let_go();
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
+use super::super::confirm;
 use super::super::context::{Context, Did, failure_of};
 use super::super::labour::Limits;
 use super::super::power;
@@ -85,7 +86,7 @@ async fn take(
     if let Err(error) = workload.runtime.disarm().await {
         tracing::warn!("the dead-man of {} stays armed: {error}", workload.name);
     }
-    let confirmed = power::confirm(context).await;
+    let confirmed = confirm::confirm(context).await;
     let time = outcome?;
     confirmed.map(|()| time)
 }

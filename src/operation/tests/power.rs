@@ -351,3 +351,19 @@ async fn one_that_has_only_begun_to_start_is_not_up() {
         assert_eq!(record.state, state, "{record:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_a_run_that_is_over_is_none() {
+    // Seen running as it is asked, and again after its answer.
+    for (looks, state) in [(1, State::Failed), (2, State::Succeeded)] {
+        let directory = tempfile::tempdir().unwrap();
+        let fake = Fake::default();
+        fake.with(|fake| fake.ends_in_run = Some((fake.run + 1, looks)));
+        let engine = started(directory.path(), &fake).await;
+        engine
+            .submit(request("one", Operation::Start, json!({})))
+            .await;
+        let record = ended(&engine, "one").await;
+        assert_eq!(record.state, state, "{looks}: {record:?}");
+    }
+}

@@ -101,4 +101,15 @@ mod tests {
                     executable file not found in $PATH: unknown\r\n";
         assert_eq!(read(text), Reading::Gateway);
     }
+
+    #[test]
+    fn a_container_that_ends_meanwhile_is_no_gateway() {
+        for end in [
+            "cannot exec in a stopped container: unknown",
+            "unable to start container process: open /proc/4711/ns/ipc: no such file or directory: unknown",
+        ] {
+            let text = format!("OCI runtime exec failed: exec failed: {end}\r\n");
+            assert_eq!(read(&text), Reading::Words, "{text}");
+        }
+    }
 }

@@ -65,9 +65,11 @@ pub(super) async fn ask(inside: &dyn Inside, question: &[&str], deadline: Durati
     }
 }
 
-/// What the engine says, in the program's place, of a program that the image does not have.
+/// What the engine says, in the program's place, of a program that the image does not have: it names the program. What it says of a
+/// container that ends meanwhile can end in the same words, about a file of its own.
 pub(super) fn no_such_program(text: &str) -> bool {
     text.contains("OCI runtime exec failed")
+        && text.contains("exec: \"")
         && (text.contains("executable file not found")
             || text.contains("no such file or directory"))
 }

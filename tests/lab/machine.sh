@@ -56,8 +56,8 @@ holds() { echo "$me: $*"; }
 constant() { sed -n "s/^const $2: .* = \"\{0,1\}\([^\";]*\)\"\{0,1\};/\1/p" "tests/lab/$1.rs"; }
 cache=${XDG_CACHE_HOME-/var/cache}/ostler-lab
 suite=$(constant nspawn SUITE)
-root=$cache/$suite-hosts-1
-packages=$(constant nspawn PACKAGES),python3,nodejs,rclone,mosquitto,mosquitto-clients
+root=$cache/$suite-hosts-2
+packages=$(constant nspawn PACKAGES),python3,nodejs,rclone,mosquitto,mosquitto-clients,openssl,ca-certificates
 mkdir -p "$cache"
 exec {lock}>"$cache/lock"
 flock "$lock"
